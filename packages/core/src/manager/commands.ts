@@ -1,0 +1,419 @@
+/**
+ * Commands about existing agents and orchestrators: stop, start, restart, remove, migrate, rebalance, drain, deregister.
+ * Each either refuses and changes nothing, or commits and answers; some answers wait for a confirmation (`Waiting`).
+ */
+import { type AgentLives, candidatesOf } from './agents.ts';
+import { type Desk, done, refuse, type Refusal } from './desk.ts';
+import type { Actor, CommandOf, CommandResult } from './inputs.ts';
+import type { Agent, Orchestrator } from './model.ts';
+import { byRegistration } from './placement.ts';
+
+/** An answer that is given once the listed agents have got where they should, or when time is up. */
+export interface Waiting {
+  readonly agentIds: readonly string[];
+  readonly until: 'running' | 'released' | 'placed';
+  readonly limitMs: number;
+  /** Makes the answer when all have arrived (`complete`) or time is up. */
+  readonly answer: (desk: Desk, complete: boolean) => CommandResult;
+}
+export type Outcome = CommandResult | { readonly waiting: Waiting };
+
+export const WAIT_LIMIT_MS = 30_000;
+
+const visible = (actor: Actor, customerId: string): boolean =>
+  actor.customerId === null || actor.customerId === customerId;
+
+function agentFor(desk: Desk, actor: Actor, id: string): Agent | Refusal {
+  const agent = desk.facts.agents.get(id);
+  if (agent === undefined || !visible(actor, agent.customerId))
+    return refuse('not-found', `Agent ${JSON.stringify(id)} does not exist.`);
+  return agent;
+}
+function orchestratorFor(desk: Desk, actor: Actor, id: string): Orchestrator | Refusal {
+  const orchestrator = desk.facts.orchestrators.get(id);
+  if (
+    orchestrator === undefined ||
+    orchestrator.deregisteredAt !== null ||
+    !visible(actor, orchestrator.customerId)
+  ) {
+    return refuse('not-found', `Container ${JSON.stringify(id)} does not exist.`);
+  }
+  return orchestrator;
+}
+const refused = (value: Agent | Orchestrator | Refusal): value is Refusal => 'ok' in value;
+
+const reachable = (desk: Desk, orchestratorId: string): boolean =>
+  desk.presence.of(orchestratorId)?.link != null;
+
+export function stopAgent(
+  desk: Desk,
+  lives: AgentLives,
+  actor: Actor,
+  command: CommandOf<'stopAgent'>,
+): Outcome {
+  const agent = agentFor(desk, actor, command.agentId);
+  if (refused(agent)) return agent;
+  if (agent.desired === 'removed') return refuse('agent-busy', 'The agent is being removed.');
+  if (agent.desired !== 'stopped')
+    desk.commit('agentDesired', { agentId: agent.id, desired: 'stopped', by: actor.id });
+  if (agent.placement === null) return done({ agentId: agent.id, status: 'stopped' });
+  if (agent.placement.closing?.then !== 'stop') {
+    lives.close(desk, agent, { why: 'stopped', then: 'stop', to: null, keepState: true, by: actor.id });
+  }
+  const connected = reachable(desk, agent.placement.orchestratorId);
+  const answer = (_desk: Desk, complete: boolean): CommandResult =>
+    done({ agentId: agent.id, status: complete ? 'stopped' : 'stopping', connected });
+  if (!command.wait || !connected) return answer(desk, false);
+  return { waiting: { agentIds: [agent.id], until: 'released', limitMs: WAIT_LIMIT_MS, answer } };
+}
+
+export function startAgent(
+  desk: Desk,
+  lives: AgentLives,
+  actor: Actor,
+  command: CommandOf<'startAgent'>,
+): Outcome {
+  const agent = agentFor(desk, actor, command.agentId);
+  if (refused(agent)) return agent;
+  if (agent.desired === 'removed') return refuse('agent-busy', 'The agent is being removed.');
+  if (agent.desired === 'running' && agent.placement?.phase === 'OPEN') {
+    return done({
+      agentId: agent.id,
+      orchestratorId: agent.placement.orchestratorId,
+      epoch: agent.epoch,
+      already: true,
+    });
+  }
+  if (agent.placement !== null) {
+    // Its stop is still on the way: let it end, then place it again where it was.
+    desk.commit('agentDesired', { agentId: agent.id, desired: 'running', by: actor.id });
+    lives.close(desk, agent, {
+      why: 'restarted while stopping',
+      then: 'place',
+      to: agent.placement.orchestratorId,
+      keepState: true,
+      by: actor.id,
+    });
+  } else {
+    const answer = lives.find(desk, agent);
+    if (!answer.ok) {
+      const summary =
+        answer.reasons.map((item) => `${item.name} ${item.reason}`).join('; ') ||
+        'no orchestrator is registered';
+      return refuse('nothing-fits', `Nothing fits: ${summary}.`, {
+        extra: {
+          orchestrators: answer.reasons.map((item) => ({
+            container_id: item.id,
+            container_name: item.name,
+            reason: item.reason,
+          })),
+        },
+      });
+    }
+    desk.commit('agentDesired', { agentId: agent.id, desired: 'running', by: actor.id });
+    lives.placeAnew(desk, agent, { by: actor.id });
+  }
+  const reply = (): CommandResult =>
+    done({
+      agentId: agent.id,
+      orchestratorId: agent.placement?.orchestratorId ?? null,
+      epoch: agent.epoch,
+      already: false,
+    });
+  if (!command.wait) return reply();
+  return { waiting: { agentIds: [agent.id], until: 'running', limitMs: WAIT_LIMIT_MS, answer: reply } };
+}
+
+export function restartAgent(desk: Desk, actor: Actor, command: CommandOf<'restartAgent'>): Outcome {
+  const agent = agentFor(desk, actor, command.agentId);
+  if (refused(agent)) return agent;
+  if (agent.placement === null)
+    return refuse('agent-not-running', 'The agent has no place to run at the moment. Start it instead.');
+  if (agent.placement.phase === 'CLOSING')
+    return refuse('agent-busy', 'The agent is being stopped or moved.');
+  desk.commit('agentRestartOrdered', {
+    agentId: agent.id,
+    epoch: agent.placement.epoch,
+    orderId: desk.random.id('ord'),
+    by: actor.id,
+  });
+  desk.publish('agent.restart-ordered', agent.customerId, { agent_id: agent.id });
+  return done({
+    agentId: agent.id,
+    epoch: agent.placement.epoch,
+    connected: reachable(desk, agent.placement.orchestratorId),
+  });
+}
+
+export function removeAgent(
+  desk: Desk,
+  lives: AgentLives,
+  actor: Actor,
+  command: CommandOf<'removeAgent'>,
+): Outcome {
+  const agent = agentFor(desk, actor, command.agentId);
+  if (refused(agent)) return agent;
+  if (agent.desired !== 'removed')
+    desk.commit('agentDesired', { agentId: agent.id, desired: 'removed', by: actor.id });
+  if (agent.placement === null) {
+    desk.commit('agentRemoved', { agentId: agent.id });
+    desk.publish('agent.removed', agent.customerId, { agent_id: agent.id });
+    return done({ agentId: agent.id, status: 'removed' });
+  }
+  if (agent.placement.closing?.then !== 'remove') {
+    lives.close(desk, agent, { why: 'removed', then: 'remove', to: null, keepState: false, by: actor.id });
+  }
+  const connected = reachable(desk, agent.placement.orchestratorId);
+  const answer = (_desk: Desk, complete: boolean): CommandResult =>
+    done({ agentId: agent.id, status: complete ? 'removed' : 'removing', connected });
+  if (!command.wait || !connected) return answer(desk, false);
+  return { waiting: { agentIds: [agent.id], until: 'released', limitMs: WAIT_LIMIT_MS, answer } };
+}
+
+export function migrateAgent(
+  desk: Desk,
+  lives: AgentLives,
+  actor: Actor,
+  command: CommandOf<'migrateAgent'>,
+): Outcome {
+  const agent = agentFor(desk, actor, command.agentId);
+  if (refused(agent)) return agent;
+  const { placement } = agent;
+  if (placement === null)
+    return refuse('agent-not-running', 'The agent is not placed anywhere. Start it instead.');
+  if (placement.phase === 'CLOSING')
+    return refuse('agent-busy', 'The agent is being stopped or moved already.');
+  const source = placement.orchestratorId;
+  if (command.to !== null) {
+    const target = orchestratorFor(desk, actor, command.to);
+    if (refused(target)) return target;
+    if (target.id === source) return refuse('already-there', `The agent runs on ${target.name} already.`);
+    if (target.customerId !== agent.customerId)
+      return refuse('not-found', `Container ${JSON.stringify(command.to)} does not exist.`);
+  }
+  if (!reachable(desk, source)) {
+    return refuse(
+      'link-out-of-reach',
+      'The orchestrator that runs the agent is not connected: its stop could not be confirmed, so nothing is moved.',
+    );
+  }
+  const stateBytes = desk.presence.of(source)?.observed.get(agent.id)?.stateBytes ?? 0;
+  if (command.preserveState && stateBytes > MAX_STATE_BYTES) {
+    return refuse(
+      'state-too-large',
+      `The agent's state is ${stateBytes} bytes; at most ${MAX_STATE_BYTES} can be moved.`,
+    );
+  }
+  // A pin says where to deploy; an explicit move is a newer word.
+  const where = lives.find(desk, { ...agent, pinnedTo: command.to }, [source]);
+  if (!where.ok) {
+    const asked = where.reasons.filter((item) => command.to === null || item.id === command.to);
+    return refuse(
+      'nothing-fits',
+      `The agent stays where it is: ${asked.map((item) => `${item.name} ${item.reason}`).join('; ') || 'no other orchestrator of this customer is registered'}.`,
+      {
+        extra: {
+          orchestrators: asked.map((item) => ({
+            container_id: item.id,
+            container_name: item.name,
+            reason: item.reason,
+          })),
+        },
+      },
+    );
+  }
+  lives.close(desk, agent, {
+    why: `moved: ${command.reason}`,
+    then: 'place',
+    to: where.orchestratorId,
+    keepState: command.preserveState,
+    by: actor.id,
+  });
+  const answer = (_desk: Desk, complete: boolean): CommandResult =>
+    done({
+      agentId: agent.id,
+      from: source,
+      to: complete ? (agent.placement?.orchestratorId ?? where.orchestratorId) : where.orchestratorId,
+      complete,
+    });
+  return { waiting: { agentIds: [agent.id], until: 'placed', limitMs: WAIT_LIMIT_MS, answer } };
+}
+
+export const MAX_STATE_BYTES = 1_048_576;
+
+/** Even out the number of agents within each customer, moving as few as possible. */
+export function rebalance(desk: Desk, lives: AgentLives, actor: Actor): Outcome {
+  const moves: { agent_id: string; from: string; to: string }[] = [];
+  const customers = actor.customerId === null ? [...desk.facts.customers.keys()] : [actor.customerId];
+  for (const customerId of customers) moves.push(...planMoves(desk, customerId));
+  for (const move of moves) {
+    const agent = desk.facts.agents.get(move.agent_id);
+    if (agent !== undefined)
+      lives.close(desk, agent, {
+        why: 'moved: rebalance',
+        then: 'place',
+        to: move.to,
+        keepState: true,
+        by: actor.id,
+      });
+  }
+  const answer = (later: Desk, complete: boolean): CommandResult => {
+    const performed = moves.filter(
+      ({ agent_id, to }) => later.facts.agents.get(agent_id)?.placement?.orchestratorId === to,
+    ).length;
+    const distribution: Record<string, number> = {};
+    for (const orchestrator of later.facts.orchestrators.values()) {
+      if (orchestrator.deregisteredAt === null && visible(actor, orchestrator.customerId))
+        distribution[orchestrator.id] = orchestrator.target.entries.size;
+    }
+    return done({
+      rebalanced: complete,
+      migrations: moves,
+      migrations_performed: performed,
+      final_distribution: distribution,
+    });
+  };
+  if (moves.length === 0) return answer(desk, true);
+  return {
+    waiting: {
+      agentIds: moves.map((move) => move.agent_id),
+      until: 'placed',
+      limitMs: WAIT_LIMIT_MS,
+      answer,
+    },
+  };
+}
+
+function planMoves(desk: Desk, customerId: string): { agent_id: string; from: string; to: string }[] {
+  const counts = new Map<string, { orchestrator: Orchestrator; agents: string[]; incoming: number }>();
+  for (const candidate of candidatesOf(desk, customerId)) {
+    if (!candidate.eligible || candidate.orchestrator.draining || candidate.orchestrator.link !== 'channel')
+      continue;
+    const agents = [...candidate.orchestrator.target.entries.keys()].filter((id) => movable(desk, id));
+    counts.set(candidate.orchestrator.id, { orchestrator: candidate.orchestrator, agents, incoming: 0 });
+  }
+  const size = (item: { orchestrator: Orchestrator; incoming: number }): number =>
+    item.orchestrator.target.entries.size + item.incoming;
+  const moves: { agent_id: string; from: string; to: string }[] = [];
+  for (let guard = 0; guard < 10_000; guard += 1) {
+    const sorted = [...counts.values()].sort(
+      (a, b) => size(a) - size(b) || byRegistration(a.orchestrator, b.orchestrator),
+    );
+    const least = sorted.find((item) => size(item) < item.orchestrator.maxAgents);
+    const most = sorted.toReversed().find((item) => item.agents.length > 0);
+    if (least === undefined || most === undefined || size(most) - size(least) < 2) return moves;
+    const agentId = most.agents.pop() as string;
+    most.incoming -= 1;
+    least.incoming += 1;
+    moves.push({ agent_id: agentId, from: most.orchestrator.id, to: least.orchestrator.id });
+  }
+  return moves;
+}
+
+function movable(desk: Desk, agentId: string): boolean {
+  const agent = desk.facts.agents.get(agentId);
+  return agent?.placement?.phase === 'OPEN' && agent.pinnedTo === null && agent.desired === 'running';
+}
+
+export function drain(desk: Desk, lives: AgentLives, actor: Actor, command: CommandOf<'drain'>): Outcome {
+  const orchestrator = orchestratorFor(desk, actor, command.orchestratorId);
+  if (refused(orchestrator)) return orchestrator;
+  if (orchestrator.draining !== command.draining) {
+    desk.commit('orchestratorDraining', {
+      id: orchestrator.id,
+      draining: command.draining,
+      by: actor.id,
+      reason: command.reason,
+    });
+    desk.publish('orchestrator.draining', orchestrator.customerId, {
+      container_id: orchestrator.id,
+      draining: command.draining,
+      reason: command.reason,
+    });
+  }
+  if (!command.draining) lives.placePending(desk);
+  return done({ orchestratorId: orchestrator.id, draining: command.draining });
+}
+
+export function deregister(
+  desk: Desk,
+  lives: AgentLives,
+  actor: Actor,
+  command: CommandOf<'deregister'>,
+): Outcome {
+  const orchestrator = orchestratorFor(desk, actor, command.orchestratorId);
+  if (refused(orchestrator)) return orchestrator;
+  const placed = (): Agent[] =>
+    [...orchestrator.target.entries.keys()].flatMap((id) => desk.facts.agents.get(id) ?? []);
+  if (command.force) {
+    // Deregistered first, so that nothing is placed back on it.
+    const agents = placed();
+    desk.commit('orchestratorDeregistered', {
+      id: orchestrator.id,
+      by: actor.id,
+      forced: true,
+      reason: 'declared dead',
+    });
+    for (const agent of agents) lives.declareDead(desk, agent, actor.id);
+    return gone(desk, orchestrator, agents.length);
+  }
+  const agents = placed();
+  if (agents.length > 0 && !reachable(desk, orchestrator.id)) return remaining(orchestrator, agents);
+  if (agents.length === 0) {
+    desk.commit('orchestratorDeregistered', {
+      id: orchestrator.id,
+      by: actor.id,
+      forced: false,
+      reason: 'removed',
+    });
+    return gone(desk, orchestrator, 0);
+  }
+  if (!orchestrator.draining)
+    desk.commit('orchestratorDraining', {
+      id: orchestrator.id,
+      draining: true,
+      by: actor.id,
+      reason: 'is being removed',
+    });
+  for (const agent of agents) {
+    if (agent.placement?.phase === 'OPEN') {
+      lives.close(desk, agent, {
+        why: 'its orchestrator is being removed',
+        then: 'place',
+        to: null,
+        keepState: true,
+        by: actor.id,
+      });
+    }
+  }
+  const answer = (later: Desk, complete: boolean): CommandResult => {
+    if (!complete || orchestrator.target.entries.size > 0) return remaining(orchestrator, placed());
+    later.commit('orchestratorDeregistered', {
+      id: orchestrator.id,
+      by: actor.id,
+      forced: false,
+      reason: 'removed',
+    });
+    return gone(later, orchestrator, agents.length);
+  };
+  return {
+    waiting: { agentIds: agents.map((agent) => agent.id), until: 'released', limitMs: WAIT_LIMIT_MS, answer },
+  };
+}
+
+function remaining(orchestrator: Orchestrator, agents: readonly Agent[]): CommandResult {
+  const list = agents.map((agent) => agent.id);
+  return refuse(
+    'agents-remain',
+    `${list.length} agent(s) on ${orchestrator.name} are not confirmed stopped: ${list.join(', ')}.`,
+    { extra: { agents: list } },
+  );
+}
+
+function gone(desk: Desk, orchestrator: Orchestrator, agents: number): CommandResult {
+  desk.publish('orchestrator.deregistered', orchestrator.customerId, {
+    container_id: orchestrator.id,
+    container_name: orchestrator.name,
+  });
+  return done({ orchestratorId: orchestrator.id, agents });
+}

@@ -1,0 +1,182 @@
+/**
+ * One agent as this machine sees it, and the next single step towards what it should be.
+ *
+ * `nextStep` is the whole reconciliation: level-triggered and idempotent, it looks at wish and reality and names at most one
+ * thing to do. While an operation on the agent is in flight nothing else is begun, so operations on one agent never overlap.
+ */
+import type {
+  AgentExit,
+  AgentLifecycle,
+  AgentReport,
+  AgentStatus,
+  BlobRef,
+  TargetEntry,
+  Tombstone,
+} from '@muster/contract';
+import { type Instant, never } from '../machine.ts';
+
+export type Operation = 'spawn' | 'stop' | 'release' | 'install' | 'collect' | 'purge';
+
+export interface LocalAgent {
+  readonly id: string;
+  /** The live process, as the keeper last told. */
+  process: { epoch: number; sub: number; pid: number | null; startedAt: Instant; restarts: number } | null;
+  /** Highest epoch run or released here. */
+  knownEpoch: number;
+  releasedEpoch: number;
+  lastSub: number;
+  /** The operation in flight, if any. */
+  operation: Operation | null;
+  /** Restart orders the spawn in flight satisfies. */
+  spawningRestarts: number;
+  ready: boolean;
+  health: { state: AgentLifecycle; ok: boolean; detail: string } | null;
+  /** Failures in a row, and unasked ends under the present epoch. */
+  failures: number;
+  crashes: number;
+  crashesEpoch: number;
+  notBefore: Instant;
+  lastExit: AgentExit | null;
+  /** The present epoch cannot be started here at all; cleared by a newer epoch or restart order. */
+  blocked: { epoch: number; restarts: number; outcome: 'failed' | 'refused'; message: string } | null;
+  /** R8: the manager's challenge still to be answered. */
+  challenge: { epoch: number; query: string } | null;
+  /** What the release of this epoch left behind, to answer repeated challenges alike. */
+  remains: { epoch: number; state: BlobRef | null; error: string | null } | null;
+  stateBytes: number | null;
+  since: number;
+  status: AgentStatus;
+  detail: string;
+}
+
+export function freshAgent(id: string, wall: number): LocalAgent {
+  return {
+    id,
+    process: null,
+    knownEpoch: 0,
+    releasedEpoch: 0,
+    lastSub: 0,
+    operation: null,
+    spawningRestarts: 0,
+    ready: false,
+    health: null,
+    failures: 0,
+    crashes: 0,
+    crashesEpoch: 0,
+    notBefore: 0,
+    lastExit: null,
+    blocked: null,
+    challenge: null,
+    remains: null,
+    stateBytes: null,
+    since: wall,
+    status: 'pending',
+    detail: '',
+  };
+}
+
+export interface Wish {
+  /** Target entry or local entry; null: none. */
+  readonly entry: TargetEntry | null;
+  readonly tombstone: Tombstone | null;
+  /** Held by the customer. */
+  readonly held: { readonly by: string; readonly reason: string } | null;
+  /** Epoch whose initial state is installed. */
+  readonly installedEpoch: number;
+}
+
+export type Step =
+  | { readonly do: 'spawn' }
+  | { readonly do: 'stop'; readonly reason: string }
+  | { readonly do: 'release'; readonly epoch: number }
+  | { readonly do: 'install' }
+  | { readonly do: 'collect'; readonly epoch: number }
+  | { readonly do: 'answerChallenge' }
+  | { readonly do: 'purge' }
+  | { readonly do: 'buryDone' }
+  | { readonly do: 'wait'; readonly until: Instant };
+
+const rest: Step = { do: 'wait', until: never };
+
+/** The next single step, given the wish, the agent and the time. Pure. */
+export function nextStep(agent: LocalAgent, wish: Wish, now: Instant): Step {
+  if (agent.operation !== null) return rest;
+  const { challenge } = agent;
+  if (challenge !== null) {
+    if (agent.releasedEpoch < challenge.epoch) return { do: 'release', epoch: challenge.epoch };
+    if (agent.remains === null || agent.remains.epoch < challenge.epoch)
+      return { do: 'collect', epoch: challenge.epoch };
+    return { do: 'answerChallenge' };
+  }
+  if (wish.tombstone !== null && (wish.entry === null || wish.entry.epoch <= wish.tombstone.epoch)) {
+    if (agent.releasedEpoch < wish.tombstone.epoch) return { do: 'release', epoch: wish.tombstone.epoch };
+    return wish.tombstone.purge ? { do: 'purge' } : { do: 'buryDone' };
+  }
+  const { entry } = wish;
+  if (entry === null) return rest;
+  if (wish.held !== null)
+    return agent.process === null ? rest : { do: 'stop', reason: `stopped by ${wish.held.by}` };
+  if (entry.want === 'closing') return agent.process === null ? rest : { do: 'stop', reason: 'closing' };
+  if (agent.process !== null) {
+    if (agent.process.epoch < entry.epoch) return { do: 'stop', reason: 'a newer placement replaces it' };
+    if (agent.process.restarts < entry.restarts) return { do: 'stop', reason: 'restart ordered' };
+    return rest;
+  }
+  if (entry.epoch <= agent.releasedEpoch) return rest;
+  const { blocked } = agent;
+  if (blocked !== null && blocked.epoch === entry.epoch && blocked.restarts === entry.restarts) return rest;
+  if (entry.initialState !== null && wish.installedEpoch < entry.epoch && agent.knownEpoch < entry.epoch) {
+    return now < agent.notBefore ? { do: 'wait', until: agent.notBefore } : { do: 'install' };
+  }
+  return now < agent.notBefore ? { do: 'wait', until: agent.notBefore } : { do: 'spawn' };
+}
+
+/** The one status word of an agent, and why. */
+export function statusOf(agent: LocalAgent, wish: Wish): { status: AgentStatus; detail: string } {
+  const { entry, held } = wish;
+  if (held !== null) {
+    if (agent.process !== null) return { status: 'stopping', detail: `stopped by ${held.by}` };
+    return { status: 'stopped-by-customer', detail: `${held.by}: ${held.reason}`.slice(0, 1000) };
+  }
+  if (entry === null || entry.want === 'closing')
+    return { status: agent.process === null ? 'stopped' : 'stopping', detail: '' };
+  if (agent.process === null) {
+    if (agent.blocked !== null && agent.blocked.epoch === entry.epoch)
+      return { status: 'failed', detail: agent.blocked.message };
+    if (agent.failures >= 3) return { status: 'crash-looping', detail: exitSentence(agent) };
+    if (agent.operation === 'install') return { status: 'starting', detail: 'its state is being installed' };
+    return { status: 'starting', detail: agent.failures > 0 ? exitSentence(agent) : '' };
+  }
+  if (agent.operation === 'stop' || agent.operation === 'release') return { status: 'stopping', detail: '' };
+  const { health } = agent;
+  if (health?.state === 'failed') return { status: 'failed', detail: health.detail };
+  if (!agent.ready) return { status: 'starting', detail: health?.detail ?? '' };
+  if (health === null) return { status: 'running', detail: '' };
+  return { status: health.ok ? 'healthy' : 'degraded', detail: health.detail };
+}
+
+export function exitSentence(agent: LocalAgent): string {
+  const exit = agent.lastExit;
+  if (exit === null) return `failed ${agent.failures} times in a row`;
+  const how = exit.signal === null ? `exit code ${exit.code ?? 'unknown'}` : `signal ${exit.signal}`;
+  return `ended with ${how}; failure ${agent.failures} in a row`;
+}
+
+export function reportOf(agent: LocalAgent, entry: TargetEntry | null, local: boolean): AgentReport {
+  return {
+    agentId: agent.id,
+    epoch: agent.process?.epoch ?? entry?.epoch ?? agent.knownEpoch,
+    sub: agent.process?.sub ?? agent.lastSub,
+    status: agent.status,
+    pid: agent.process?.pid ?? null,
+    since: agent.since,
+    crashes: agent.crashes,
+    detail: agent.detail,
+    lastExit:
+      agent.lastExit === null
+        ? null
+        : { code: agent.lastExit.code, signal: agent.lastExit.signal, at: agent.lastExit.at },
+    stateBytes: agent.stateBytes,
+    local,
+  };
+}

@@ -1,0 +1,212 @@
+/**
+ * The orchestrator's durable facts: the target it was last given, what the customer holds back, and the receipts not yet
+ * taken by the manager. Epochs and incarnations are the keeper's (its own durable record), processes are observed. Derived from
+ * journal records alone by `apply` below.
+ */
+import type { AgentSpec, BlobRef, Receipt, TargetChange, TargetEntry, Tombstone } from '@muster/contract';
+import type { JournalRecord } from '../machine.ts';
+
+export interface RecordBodies {
+  targetCompleted: {
+    generation: number;
+    revision: number;
+    digest: string;
+    entries: readonly TargetEntry[];
+    tombstones: readonly Tombstone[];
+  };
+  targetChanged: { revision: number; digest: string; changes: readonly TargetChange[] };
+  /** Everything a tombstone asked for is done. */
+  tombstoneDone: { agentId: string; epoch: number };
+  /** The state directory holds what `initialState` of this epoch asked for; from here on it is the agent's own. */
+  stateInstalled: { agentId: string; epoch: number };
+  receiptIssued: { receipt: Receipt };
+  receiptsTaken: { orderIds: readonly string[] };
+  /** The customer's own stop. `agentId` null: everything. */
+  held: { agentId: string | null; by: string; reason: string };
+  holdLifted: { agentId: string | null; by: string };
+  /** An agent the customer's operator deployed here himself. */
+  localDeployed: { agentId: string; epoch: number; spec: AgentSpec; by: string };
+  localRemoved: { agentId: string; by: string };
+}
+export type RecordKind = keyof RecordBodies;
+export type OrchestratorRecord = {
+  [K in RecordKind]: { readonly kind: K; readonly at: number; readonly body: RecordBodies[K] };
+}[RecordKind];
+
+export interface Hold {
+  readonly by: string;
+  readonly reason: string;
+  readonly at: number;
+}
+
+export interface OrchestratorFacts {
+  generation: number;
+  revision: number;
+  digest: string;
+  readonly entries: Map<string, TargetEntry>;
+  readonly tombstones: Map<string, Tombstone>;
+  readonly local: Map<string, TargetEntry>;
+  /** Epoch whose initial state is installed, by agent. */
+  readonly installed: Map<string, number>;
+  /** Latest order of each agent that has its receipt. */
+  readonly concluded: Map<string, string>;
+  /** Receipts the manager has not acknowledged, oldest first. */
+  readonly outbox: Map<string, Receipt>;
+  holdAll: Hold | null;
+  readonly holds: Map<string, Hold>;
+}
+
+export function emptyOrchestratorFacts(): OrchestratorFacts {
+  return {
+    generation: 0,
+    revision: 0,
+    digest: '',
+    entries: new Map(),
+    tombstones: new Map(),
+    local: new Map(),
+    installed: new Map(),
+    concluded: new Map(),
+    outbox: new Map(),
+    holdAll: null,
+    holds: new Map(),
+  };
+}
+
+/** An entry of a lower epoch than the known one is old news; a tombstone ends every epoch up to its own. */
+function put(facts: OrchestratorFacts, entry: TargetEntry): void {
+  const known = facts.entries.get(entry.agentId);
+  if (known !== undefined && known.epoch > entry.epoch) return;
+  facts.entries.set(entry.agentId, entry);
+  const tombstone = facts.tombstones.get(entry.agentId);
+  // A new placement of the same agent: the old end is done as soon as the keeper has released the old epoch, which the
+  // challenge before it saw to. Its files now belong to the new epoch.
+  if (tombstone !== undefined && tombstone.epoch < entry.epoch) facts.tombstones.delete(entry.agentId);
+}
+
+function bury(facts: OrchestratorFacts, tombstone: Tombstone): void {
+  const known = facts.entries.get(tombstone.agentId);
+  if (known !== undefined && known.epoch > tombstone.epoch) return;
+  facts.entries.delete(tombstone.agentId);
+  facts.tombstones.set(tombstone.agentId, tombstone);
+}
+
+const localEntry = (body: RecordBodies['localDeployed']): TargetEntry => ({
+  agentId: body.agentId,
+  epoch: body.epoch,
+  orderId: `local-${body.agentId}-${body.epoch}`,
+  want: 'run',
+  restarts: 0,
+  spec: body.spec,
+  initialState: null,
+});
+
+type Apply = { [K in RecordKind]: (facts: OrchestratorFacts, body: RecordBodies[K], at: number) => void };
+const apply: Apply = {
+  targetCompleted(facts, body) {
+    facts.generation = body.generation;
+    facts.revision = body.revision;
+    facts.digest = body.digest;
+    // Absence never deletes: entries that the document does not name stay.
+    for (const tombstone of body.tombstones) bury(facts, tombstone);
+    for (const entry of body.entries) put(facts, entry);
+  },
+  targetChanged(facts, body) {
+    facts.revision = body.revision;
+    facts.digest = body.digest;
+    for (const change of body.changes) {
+      if (change.kind === 'put') put(facts, change.entry);
+      else bury(facts, change.tombstone);
+    }
+  },
+  tombstoneDone(facts, body) {
+    if (facts.tombstones.get(body.agentId)?.epoch === body.epoch) facts.tombstones.delete(body.agentId);
+    if (!facts.entries.has(body.agentId)) {
+      facts.installed.delete(body.agentId);
+      facts.holds.delete(body.agentId);
+    }
+  },
+  stateInstalled(facts, body) {
+    facts.installed.set(body.agentId, body.epoch);
+  },
+  receiptIssued(facts, body) {
+    const { receipt } = body;
+    facts.outbox.set(receipt.orderId, receipt);
+    facts.concluded.set(receipt.agentId, receipt.orderId);
+  },
+  receiptsTaken(facts, body) {
+    for (const id of body.orderIds) facts.outbox.delete(id);
+    for (const [agentId, orderId] of facts.concluded) {
+      const live = facts.entries.has(agentId) || facts.tombstones.has(agentId);
+      if (!live && !facts.outbox.has(orderId)) facts.concluded.delete(agentId);
+    }
+  },
+  held(facts, body, at) {
+    const hold = { by: body.by, reason: body.reason, at };
+    if (body.agentId === null) facts.holdAll = hold;
+    else facts.holds.set(body.agentId, hold);
+  },
+  holdLifted(facts, body) {
+    if (body.agentId === null) {
+      facts.holdAll = null;
+      facts.holds.clear();
+    } else facts.holds.delete(body.agentId);
+  },
+  localDeployed(facts, body) {
+    facts.local.set(body.agentId, localEntry(body));
+  },
+  localRemoved(facts, body) {
+    facts.local.delete(body.agentId);
+    facts.holds.delete(body.agentId);
+  },
+};
+
+export function applyOrchestratorRecord(facts: OrchestratorFacts, record: JournalRecord): void {
+  const handler = apply[record.kind as RecordKind] as
+    | ((facts: OrchestratorFacts, body: unknown, at: number) => void)
+    | undefined;
+  if (handler === undefined)
+    throw new Error(`unknown record kind ${record.kind}; this journal was written by a newer version`);
+  handler(facts, record.body, record.at);
+}
+
+export type OrchestratorSnapshot = { readonly v: 1 } & Readonly<Record<string, unknown>>;
+
+const entriesOf = <V>(map: Map<string, V>): [string, V][] =>
+  [...map.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+
+export function orchestratorSnapshotOf(facts: OrchestratorFacts): OrchestratorSnapshot {
+  const view = {
+    v: 1,
+    generation: facts.generation,
+    revision: facts.revision,
+    digest: facts.digest,
+    entries: entriesOf(facts.entries),
+    tombstones: entriesOf(facts.tombstones),
+    local: entriesOf(facts.local),
+    installed: entriesOf(facts.installed),
+    concluded: entriesOf(facts.concluded),
+    outbox: [...facts.outbox.entries()],
+    holdAll: facts.holdAll,
+    holds: entriesOf(facts.holds),
+  };
+  return JSON.parse(JSON.stringify(view)) as OrchestratorSnapshot;
+}
+
+export function orchestratorFactsOf(snapshot: OrchestratorSnapshot): OrchestratorFacts {
+  const view = JSON.parse(JSON.stringify(snapshot)) as Record<string, never>;
+  return {
+    generation: view['generation'] as never,
+    revision: view['revision'] as never,
+    digest: view['digest'] as never,
+    entries: new Map<string, TargetEntry>(view['entries'] as never),
+    tombstones: new Map<string, Tombstone>(view['tombstones'] as never),
+    local: new Map<string, TargetEntry>(view['local'] as never),
+    installed: new Map<string, number>(view['installed'] as never),
+    concluded: new Map<string, string>(view['concluded'] as never),
+    outbox: new Map<string, Receipt>(view['outbox'] as never),
+    holdAll: view['holdAll'] as never,
+    holds: new Map<string, Hold>(view['holds'] as never),
+  };
+}
+
+export type { BlobRef };
