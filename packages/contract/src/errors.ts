@@ -265,6 +265,6 @@ export function problemOf(failure: Failure, instance?: string): Record<string, u
     next: entry.next,
     ...(instance === undefined ? {} : { instance }),
     ...(failure.errors === undefined ? {} : { errors: failure.errors }),
-    ...(failure.extra ?? {}),
+    ...failure.extra,
   };
 }

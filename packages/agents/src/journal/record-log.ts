@@ -127,7 +127,7 @@ function parseLog(bytes: Buffer, after: number, path: string): { records: unknow
     const end = bytes.indexOf(10, start);
     const entry = end === -1 ? undefined : parseLine(bytes.toString('utf8', start, end));
     if (entry === undefined) {
-      if (end !== -1 && hasWholeLine(bytes, end + 1)) throw new JournalDamaged(`${path} is damaged at line ${line}; whole records follow it.`);
+      if (hasWholeRecord(bytes, start + 1)) throw new JournalDamaged(`${path} is damaged at line ${line}; whole records follow it.`);
       return { records, seq, goodBytes: start };
     }
     if (entry.seq > after) {
@@ -140,12 +140,13 @@ function parseLog(bytes: Buffer, after: number, path: string): { records: unknow
   return { records, seq, goodBytes: start };
 }
 
-function hasWholeLine(bytes: Buffer, from: number): boolean {
-  for (let start = from; start < bytes.length; ) {
+/** Is there a whole record at or after `from`, be it behind a damaged line end? */
+function hasWholeRecord(bytes: Buffer, from: number): boolean {
+  for (let start = from; start + 10 < bytes.length; start += 1) {
+    if (bytes[start + 8] !== 32 || bytes[start + 9] !== 91) continue;
     const end = bytes.indexOf(10, start);
     if (end === -1) return false;
     if (parseLine(bytes.toString('utf8', start, end)) !== undefined) return true;
-    start = end + 1;
   }
   return false;
 }

@@ -9,7 +9,7 @@ import { resolveTradingConfig, type TradingConfig } from './config.ts';
 import type { TradingRecord } from './records.ts';
 import { ReplaySession } from './replay.ts';
 
-const config = resolveTradingConfig({ replay: { start: '2016-05-02' }, order_timeout_ms: 3 * 86_400_000, max_participation: 0.001 });
+const config = resolveTradingConfig({ replay: { start: '2016-05-02' }, order_timeout_ms: 3 * 86_400_000, max_participation: 0.0001 });
 const data = loadMarketData({ source: 'bundled', set: 'equity_daily', maxBarMove: 0.4 });
 
 async function play(records: readonly TradingRecord[], using: TradingConfig = config): Promise<{ log: MemoryLog; session: ReplaySession }> {

@@ -68,8 +68,11 @@ describe('a trading agent killed with SIGKILL', () => {
     let lastBytes = 0;
     for (let round = 0; round < 20; round += 1) {
       const child = start(stateDir);
-      const target = lastBytes + Math.floor(Math.random() * 24_000);
-      while (child.exitCode === null && bytesIn(stateDir) < target) await pause(1);
+      const target = lastBytes + Math.floor(Math.random() * 20_000);
+      const from = orchestrator.frames.length;
+      const ended = (): boolean => orchestrator.frames.slice(from).some((frame) => frame.t === 'health' && frame.detail !== undefined);
+      const goesOn = (bytes: number): boolean => bytes >= lastBytes && bytes < target;
+      while (!ended() && goesOn(bytesIn(stateDir))) await pause(1);
       await kill(child);
       kills += 1;
       lastBytes = bytesIn(stateDir);

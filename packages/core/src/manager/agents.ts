@@ -10,7 +10,7 @@
 import { EMPTY_STATE, type OrchestratorFrameOf } from '@muster/contract';
 import type { Desk } from './desk.ts';
 import { type Agent, type ClosingThen, EPOCHS_PER_GENERATION, type Orchestrator } from './model.ts';
-import { type Candidate, place, type PlacementAnswer } from './placement.ts';
+import { type Candidate, type PlacementAnswer, place } from './placement.ts';
 
 /** How often an unanswered stop challenge is repeated, ms. */
 export const STOP_QUERY_INTERVAL_MS = 5_000;

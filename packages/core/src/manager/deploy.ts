@@ -8,8 +8,8 @@ import {
   DEFAULT_CUSTOMER,
   disconnectRules,
   type FieldError,
-  strategies,
   type Strategy,
+  strategies,
   strategyAliases,
 } from '@muster/contract';
 import { type AgentLives, candidatesOf } from './agents.ts';
@@ -148,6 +148,9 @@ function resourcesOf(
   };
 }
 
+/** Orchestrator ids are compared as text, whether given as number or text. */
+const pinOf = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
+
 /** The one orchestrator the caller insists on, from `agent_config.orchestrator_id` and `preferred_container`. */
 function resolvePin(desk: Desk, actor: Actor, command: Deploy, pinText: unknown): Pin | Refusal {
   const scope = command.customerId ?? actor.customerId;
@@ -157,9 +160,9 @@ function resolvePin(desk: Desk, actor: Actor, command: Deploy, pinText: unknown)
   );
   let pinned: Orchestrator | null = null;
   if (pinText !== undefined && pinText !== null) {
-    const text = String(pinText);
+    const text = pinOf(pinText);
     const matches = visible.filter(
-      (orchestrator) => String(orchestrator.metadata['orchestrator_id'] ?? '') === text,
+      (orchestrator) => pinOf(orchestrator.metadata['orchestrator_id']) === text,
     );
     if (matches.length > 1) {
       return refuse(

@@ -8,7 +8,7 @@
  */
 import { DEFAULT_CUSTOMER } from '@muster/contract';
 import { canonicalText } from '../shared/canonical.ts';
-import { type Desk, done, refuse, type Refusal } from './desk.ts';
+import { type Desk, done, type Refusal, refuse } from './desk.ts';
 import type { Actor, CommandOf, CommandResult } from './inputs.ts';
 import type { JoinToken, Orchestrator } from './model.ts';
 import type { OrchestratorFields } from './records.ts';

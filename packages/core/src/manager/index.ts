@@ -1,3 +1,5 @@
+export { MAX_STATE_BYTES } from './agent-commands.ts';
+export { MAX_REPLICAS } from './deploy.ts';
 export {
   type Actor,
   type CommandOf,
@@ -9,8 +11,6 @@ export {
   type PublicEvent,
   type ValidateConfig,
 } from './inputs.ts';
-export { MAX_STATE_BYTES } from './commands.ts';
-export { MAX_REPLICAS } from './deploy.ts';
 export { applyRecord } from './ledger.ts';
 export { ManagerMachine, type ManagerOptions } from './machine.ts';
 export * from './model.ts';
@@ -24,4 +24,4 @@ export {
   type RecordKind,
 } from './records.ts';
 export { factsOf, type ManagerSnapshot, snapshotOf } from './snapshot.ts';
-export { agentView, type AgentView, connectionWord, orchestratorStatus, syncWord } from './views.ts';
+export { type AgentView, agentView, connectionWord, orchestratorStatus, syncWord } from './views.ts';

@@ -9,8 +9,8 @@ import { canonicalText } from '../shared/canonical.ts';
 import {
   type Agent,
   type Facts,
-  type Orchestrator,
   ORDERS_KEPT,
+  type Orchestrator,
   type OrderRecord,
   RECENT_CHANGES_KEPT,
 } from './model.ts';

@@ -5,23 +5,20 @@
  * before everything else the step says. It composes the parts (sessions, lives, enrolment, accounts) and routes to them; rules
  * live in the parts.
  */
-import { DEFAULT_CUSTOMER, type AgentTypeRecipe } from '@muster/contract';
-import { type Digest, type JournalRecord, type Machine, never, type Now, type Random } from '../machine.ts';
+import { type AgentTypeRecipe, DEFAULT_CUSTOMER } from '@muster/contract';
+import { type Digest, type JournalRecord, type Machine, type Now, never, type Random } from '../machine.ts';
 import { canonicalText } from '../shared/canonical.ts';
 import { changeUser, createCustomer, createUser, removeUser } from './accounts.ts';
-import { AgentLives } from './agents.ts';
 import {
-  deregister,
-  drain,
   migrateAgent,
   type Outcome,
-  rebalance,
   removeAgent,
   restartAgent,
   startAgent,
   stopAgent,
   WAIT_LIMIT_MS,
-} from './commands.ts';
+} from './agent-commands.ts';
+import { AgentLives } from './agents.ts';
 import { deploy } from './deploy.ts';
 import { type Desk, done } from './desk.ts';
 import {
@@ -32,11 +29,13 @@ import {
   registerDirect,
   revokeJoinToken,
 } from './enrolment.ts';
+import { deregister, drain, rebalance } from './fleet-commands.ts';
 import type { Actor, ManagerCommand, ManagerEffect, ManagerInput, ValidateConfig } from './inputs.ts';
 import { applyRecord } from './ledger.ts';
 import { emptyFacts, type Facts } from './model.ts';
 import { Presence } from './presence.ts';
 import { asManagerRecord, type ManagerRecord, type RecordBodies, type RecordKind } from './records.ts';
+import { onReceipts, onStatus } from './reports.ts';
 import { Sessions } from './sessions.ts';
 import { factsOf, type ManagerSnapshot, snapshotOf } from './snapshot.ts';
 import { Waiters } from './waiters.ts';
@@ -206,68 +205,14 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
     if (present.phase !== 'reporting') {
       switch (frame.t) {
         case 'status':
-          for (const report of frame.agents) {
-            const before = present.observed.get(report.agentId);
-            present.observed.set(report.agentId, report);
-            this.#touchedAgents.add(report.agentId);
-            if (before?.status !== report.status || before.sub !== report.sub) {
-              desk.publish('agent.status', orchestrator.customerId, {
-                agent_id: report.agentId,
-                container_id: orchestrator.id,
-                status: report.status,
-                epoch: report.epoch,
-                pid: report.pid,
-                detail: report.detail,
-              });
-            }
-          }
-          for (const id of frame.gone) {
-            present.observed.delete(id);
-            present.metrics.delete(id);
-          }
-          desk.emit({
-            kind: 'send',
-            link: input.link,
-            frame: { t: 'statusAck', seq: frame.seq },
-            immediate: true,
-          });
-          this.#presence.seen(present, desk.now);
+          for (const agentId of onStatus(desk, present, orchestrator, frame))
+            this.#touchedAgents.add(agentId);
           return;
         case 'stopped':
           this.#presence.seen(present, desk.now);
           return this.#lives.onStopped(desk, orchestrator.id, frame);
         case 'receipts':
-          this.#presence.seen(present, desk.now);
-          for (const { doc, sig } of frame.receipts) {
-            const order = this.#facts.orders.get(doc.orderId);
-            // A receipt speaks for its own machine only, and the first word about an order is the last.
-            if (order === undefined || order.orchestratorId !== orchestrator.id || order.outcome !== null)
-              continue;
-            const { orderId, agentId, epoch, outcome, detail, at } = doc;
-            desk.commit('orderConcluded', {
-              orderId,
-              orchestratorId: orchestrator.id,
-              agentId,
-              epoch,
-              outcome,
-              detail,
-              at,
-              sig,
-            });
-            desk.publish('order.concluded', orchestrator.customerId, {
-              order_id: orderId,
-              agent_id: agentId,
-              what: order.what,
-              outcome,
-              detail,
-            });
-          }
-          desk.emit({
-            kind: 'send',
-            link: input.link,
-            frame: { t: 'receiptsAck', orderIds: frame.receipts.map(({ doc }) => doc.orderId) },
-          });
-          return;
+          return onReceipts(desk, present, orchestrator, frame);
         default:
           break;
       }

@@ -3,7 +3,7 @@
  * restarts meanwhile simply never answers, and the caller looks at the state instead.
  */
 import { type Instant, never } from '../machine.ts';
-import type { Waiting } from './commands.ts';
+import type { Waiting } from './agent-commands.ts';
 import type { Desk } from './desk.ts';
 
 interface Waiter extends Waiting {

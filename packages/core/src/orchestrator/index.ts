@@ -7,9 +7,9 @@ export {
   emptyOrchestratorFacts,
   type Hold,
   type OrchestratorFacts,
-  orchestratorFactsOf,
   type OrchestratorRecord,
   type OrchestratorSnapshot,
+  orchestratorFactsOf,
   orchestratorSnapshotOf,
 } from './model.ts';
 export { restartDelayMs } from './restart-policy.ts';

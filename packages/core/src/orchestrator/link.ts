@@ -5,11 +5,11 @@
  * taken for gone: the link is dropped and dialled anew (the shell does the back-off).
  */
 import type { AgentReport, HostFacts, ManagerFrame, Receipt } from '@muster/contract';
-import { type Instant, never, type Now, type Random } from '../machine.ts';
+import { type Instant, type Now, never, type Random } from '../machine.ts';
 import type { OrchestratorEffect } from './inputs.ts';
 import type { OrchestratorFacts } from './model.ts';
 
-type Emit = (effect: OrchestratorEffect) => void;
+type Emit = (effect: Exclude<OrchestratorEffect, { kind: 'append' }>) => void;
 const RECEIPTS_PER_FRAME = 500;
 
 export class ManagerLink {
@@ -52,7 +52,7 @@ export class ManagerLink {
       : Math.min(this.#nextBeat, this.#lastHeard + 3 * this.#beatIntervalMs);
   }
 
-  up(now: Now, _generation: number, beatIntervalMs: number): void {
+  up(now: Now, beatIntervalMs: number): void {
     this.#phase = 'up';
     this.#beatIntervalMs = beatIntervalMs;
     this.#lastHeard = now.mono;
@@ -106,7 +106,6 @@ export class ManagerLink {
   }
 
   sendReport(
-    _now: Now,
     facts: OrchestratorFacts,
     agents: AgentReport[],
     epochs: Record<string, number>,

@@ -23,7 +23,10 @@ export interface LocalAgent {
   process: { epoch: number; sub: number; pid: number | null; startedAt: Instant; restarts: number } | null;
   /** Highest epoch run or released here. */
   knownEpoch: number;
+  /** Highest epoch the keeper will never start again; a guard, not yet a proof that it is dead. */
   releasedEpoch: number;
+  /** Highest epoch whose release the keeper has confirmed to this daemon: dead, and in-flight time over. */
+  confirmedDead: number;
   lastSub: number;
   /** The operation in flight, if any. */
   operation: Operation | null;
@@ -55,6 +58,7 @@ export function freshAgent(id: string, wall: number): LocalAgent {
     process: null,
     knownEpoch: 0,
     releasedEpoch: 0,
+    confirmedDead: 0,
     lastSub: 0,
     operation: null,
     spawningRestarts: 0,
@@ -103,13 +107,13 @@ export function nextStep(agent: LocalAgent, wish: Wish, now: Instant): Step {
   if (agent.operation !== null) return rest;
   const { challenge } = agent;
   if (challenge !== null) {
-    if (agent.releasedEpoch < challenge.epoch) return { do: 'release', epoch: challenge.epoch };
+    if (agent.confirmedDead < challenge.epoch) return { do: 'release', epoch: challenge.epoch };
     if (agent.remains === null || agent.remains.epoch < challenge.epoch)
       return { do: 'collect', epoch: challenge.epoch };
     return { do: 'answerChallenge' };
   }
   if (wish.tombstone !== null && (wish.entry === null || wish.entry.epoch <= wish.tombstone.epoch)) {
-    if (agent.releasedEpoch < wish.tombstone.epoch) return { do: 'release', epoch: wish.tombstone.epoch };
+    if (agent.confirmedDead < wish.tombstone.epoch) return { do: 'release', epoch: wish.tombstone.epoch };
     return wish.tombstone.purge ? { do: 'purge' } : { do: 'buryDone' };
   }
   const { entry } = wish;

@@ -1,12 +1,10 @@
 /**
- * Commands about existing agents and orchestrators: stop, start, restart, remove, migrate, rebalance, drain, deregister.
- * Each either refuses and changes nothing, or commits and answers; some answers wait for a confirmation (`Waiting`).
+ * Commands about one existing agent: stop, start, restart, remove, migrate. Each either refuses and changes nothing, or commits and answers; some answers wait for a confirmation (`Waiting`).
  */
-import { type AgentLives, candidatesOf } from './agents.ts';
-import { type Desk, done, refuse, type Refusal } from './desk.ts';
+import type { AgentLives } from './agents.ts';
+import { type Desk, done, type Refusal, refuse } from './desk.ts';
 import type { Actor, CommandOf, CommandResult } from './inputs.ts';
 import type { Agent, Orchestrator } from './model.ts';
-import { byRegistration } from './placement.ts';
 
 /** An answer that is given once the listed agents have got where they should, or when time is up. */
 export interface Waiting {
@@ -18,9 +16,12 @@ export interface Waiting {
 }
 export type Outcome = CommandResult | { readonly waiting: Waiting };
 
+/** How long an answer waits for a confirmation before it says how far things are, ms. */
 export const WAIT_LIMIT_MS = 30_000;
+/** Largest state a move carries, bytes. */
+export const MAX_STATE_BYTES = 1_048_576;
 
-const visible = (actor: Actor, customerId: string): boolean =>
+export const visible = (actor: Actor, customerId: string): boolean =>
   actor.customerId === null || actor.customerId === customerId;
 
 function agentFor(desk: Desk, actor: Actor, id: string): Agent | Refusal {
@@ -29,7 +30,7 @@ function agentFor(desk: Desk, actor: Actor, id: string): Agent | Refusal {
     return refuse('not-found', `Agent ${JSON.stringify(id)} does not exist.`);
   return agent;
 }
-function orchestratorFor(desk: Desk, actor: Actor, id: string): Orchestrator | Refusal {
+export function orchestratorFor(desk: Desk, actor: Actor, id: string): Orchestrator | Refusal {
   const orchestrator = desk.facts.orchestrators.get(id);
   if (
     orchestrator === undefined ||
@@ -40,9 +41,9 @@ function orchestratorFor(desk: Desk, actor: Actor, id: string): Orchestrator | R
   }
   return orchestrator;
 }
-const refused = (value: Agent | Orchestrator | Refusal): value is Refusal => 'ok' in value;
+export const refused = (value: Agent | Orchestrator | Refusal): value is Refusal => 'ok' in value;
 
-const reachable = (desk: Desk, orchestratorId: string): boolean =>
+export const reachable = (desk: Desk, orchestratorId: string): boolean =>
   desk.presence.of(orchestratorId)?.link != null;
 
 export function stopAgent(
@@ -237,183 +238,4 @@ export function migrateAgent(
       complete,
     });
   return { waiting: { agentIds: [agent.id], until: 'placed', limitMs: WAIT_LIMIT_MS, answer } };
-}
-
-export const MAX_STATE_BYTES = 1_048_576;
-
-/** Even out the number of agents within each customer, moving as few as possible. */
-export function rebalance(desk: Desk, lives: AgentLives, actor: Actor): Outcome {
-  const moves: { agent_id: string; from: string; to: string }[] = [];
-  const customers = actor.customerId === null ? [...desk.facts.customers.keys()] : [actor.customerId];
-  for (const customerId of customers) moves.push(...planMoves(desk, customerId));
-  for (const move of moves) {
-    const agent = desk.facts.agents.get(move.agent_id);
-    if (agent !== undefined)
-      lives.close(desk, agent, {
-        why: 'moved: rebalance',
-        then: 'place',
-        to: move.to,
-        keepState: true,
-        by: actor.id,
-      });
-  }
-  const answer = (later: Desk, complete: boolean): CommandResult => {
-    const performed = moves.filter(
-      ({ agent_id, to }) => later.facts.agents.get(agent_id)?.placement?.orchestratorId === to,
-    ).length;
-    const distribution: Record<string, number> = {};
-    for (const orchestrator of later.facts.orchestrators.values()) {
-      if (orchestrator.deregisteredAt === null && visible(actor, orchestrator.customerId))
-        distribution[orchestrator.id] = orchestrator.target.entries.size;
-    }
-    return done({
-      rebalanced: complete,
-      migrations: moves,
-      migrations_performed: performed,
-      final_distribution: distribution,
-    });
-  };
-  if (moves.length === 0) return answer(desk, true);
-  return {
-    waiting: {
-      agentIds: moves.map((move) => move.agent_id),
-      until: 'placed',
-      limitMs: WAIT_LIMIT_MS,
-      answer,
-    },
-  };
-}
-
-function planMoves(desk: Desk, customerId: string): { agent_id: string; from: string; to: string }[] {
-  const counts = new Map<string, { orchestrator: Orchestrator; agents: string[]; incoming: number }>();
-  for (const candidate of candidatesOf(desk, customerId)) {
-    if (!candidate.eligible || candidate.orchestrator.draining || candidate.orchestrator.link !== 'channel')
-      continue;
-    const agents = [...candidate.orchestrator.target.entries.keys()].filter((id) => movable(desk, id));
-    counts.set(candidate.orchestrator.id, { orchestrator: candidate.orchestrator, agents, incoming: 0 });
-  }
-  const size = (item: { orchestrator: Orchestrator; incoming: number }): number =>
-    item.orchestrator.target.entries.size + item.incoming;
-  const moves: { agent_id: string; from: string; to: string }[] = [];
-  for (let guard = 0; guard < 10_000; guard += 1) {
-    const sorted = [...counts.values()].sort(
-      (a, b) => size(a) - size(b) || byRegistration(a.orchestrator, b.orchestrator),
-    );
-    const least = sorted.find((item) => size(item) < item.orchestrator.maxAgents);
-    const most = sorted.toReversed().find((item) => item.agents.length > 0);
-    if (least === undefined || most === undefined || size(most) - size(least) < 2) return moves;
-    const agentId = most.agents.pop() as string;
-    most.incoming -= 1;
-    least.incoming += 1;
-    moves.push({ agent_id: agentId, from: most.orchestrator.id, to: least.orchestrator.id });
-  }
-  return moves;
-}
-
-function movable(desk: Desk, agentId: string): boolean {
-  const agent = desk.facts.agents.get(agentId);
-  return agent?.placement?.phase === 'OPEN' && agent.pinnedTo === null && agent.desired === 'running';
-}
-
-export function drain(desk: Desk, lives: AgentLives, actor: Actor, command: CommandOf<'drain'>): Outcome {
-  const orchestrator = orchestratorFor(desk, actor, command.orchestratorId);
-  if (refused(orchestrator)) return orchestrator;
-  if (orchestrator.draining !== command.draining) {
-    desk.commit('orchestratorDraining', {
-      id: orchestrator.id,
-      draining: command.draining,
-      by: actor.id,
-      reason: command.reason,
-    });
-    desk.publish('orchestrator.draining', orchestrator.customerId, {
-      container_id: orchestrator.id,
-      draining: command.draining,
-      reason: command.reason,
-    });
-  }
-  if (!command.draining) lives.placePending(desk);
-  return done({ orchestratorId: orchestrator.id, draining: command.draining });
-}
-
-export function deregister(
-  desk: Desk,
-  lives: AgentLives,
-  actor: Actor,
-  command: CommandOf<'deregister'>,
-): Outcome {
-  const orchestrator = orchestratorFor(desk, actor, command.orchestratorId);
-  if (refused(orchestrator)) return orchestrator;
-  const placed = (): Agent[] =>
-    [...orchestrator.target.entries.keys()].flatMap((id) => desk.facts.agents.get(id) ?? []);
-  if (command.force) {
-    // Deregistered first, so that nothing is placed back on it.
-    const agents = placed();
-    desk.commit('orchestratorDeregistered', {
-      id: orchestrator.id,
-      by: actor.id,
-      forced: true,
-      reason: 'declared dead',
-    });
-    for (const agent of agents) lives.declareDead(desk, agent, actor.id);
-    return gone(desk, orchestrator, agents.length);
-  }
-  const agents = placed();
-  if (agents.length > 0 && !reachable(desk, orchestrator.id)) return remaining(orchestrator, agents);
-  if (agents.length === 0) {
-    desk.commit('orchestratorDeregistered', {
-      id: orchestrator.id,
-      by: actor.id,
-      forced: false,
-      reason: 'removed',
-    });
-    return gone(desk, orchestrator, 0);
-  }
-  if (!orchestrator.draining)
-    desk.commit('orchestratorDraining', {
-      id: orchestrator.id,
-      draining: true,
-      by: actor.id,
-      reason: 'is being removed',
-    });
-  for (const agent of agents) {
-    if (agent.placement?.phase === 'OPEN') {
-      lives.close(desk, agent, {
-        why: 'its orchestrator is being removed',
-        then: 'place',
-        to: null,
-        keepState: true,
-        by: actor.id,
-      });
-    }
-  }
-  const answer = (later: Desk, complete: boolean): CommandResult => {
-    if (!complete || orchestrator.target.entries.size > 0) return remaining(orchestrator, placed());
-    later.commit('orchestratorDeregistered', {
-      id: orchestrator.id,
-      by: actor.id,
-      forced: false,
-      reason: 'removed',
-    });
-    return gone(later, orchestrator, agents.length);
-  };
-  return {
-    waiting: { agentIds: agents.map((agent) => agent.id), until: 'released', limitMs: WAIT_LIMIT_MS, answer },
-  };
-}
-
-function remaining(orchestrator: Orchestrator, agents: readonly Agent[]): CommandResult {
-  const list = agents.map((agent) => agent.id);
-  return refuse(
-    'agents-remain',
-    `${list.length} agent(s) on ${orchestrator.name} are not confirmed stopped: ${list.join(', ')}.`,
-    { extra: { agents: list } },
-  );
-}
-
-function gone(desk: Desk, orchestrator: Orchestrator, agents: number): CommandResult {
-  desk.publish('orchestrator.deregistered', orchestrator.customerId, {
-    container_id: orchestrator.id,
-    container_name: orchestrator.name,
-  });
-  return done({ orchestratorId: orchestrator.id, agents });
 }
