@@ -1,0 +1,403 @@
+import { describe, expect, it } from 'vitest';
+import { canonicalText } from '../shared/canonical.ts';
+import { admin, agentReport, countingRandom, ManagerBench, toyDigest } from '../testing/manager-bench.ts';
+import {
+  agentView,
+  connectionWord,
+  EPOCHS_PER_GENERATION,
+  ManagerMachine,
+  orchestratorStatus,
+  snapshotOf,
+} from './index.ts';
+
+function fleet(count: number, maxAgents = 10): { bench: ManagerBench; ids: string[]; links: string[] } {
+  const bench = new ManagerBench();
+  const ids = Array.from({ length: count }, (_, index) => bench.enrol(`node-${index + 1}`, { maxAgents }));
+  const links = ids.map((id) => bench.connect(id));
+  return { bench, ids, links };
+}
+
+describe('deploying', () => {
+  it('puts the placement into the append that stands before the reply and the order', () => {
+    const { bench } = fleet(1);
+    bench.agent();
+    const kinds = bench.effects
+      .map((effect) => effect.kind)
+      .filter((kind) => kind !== 'publish' && kind !== 'note');
+    expect(kinds).toEqual(['append', 'reply', 'order']);
+    expect(bench.journal.slice(-2).map((record) => record.kind)).toEqual(['agentDeployed', 'agentPlaced']);
+  });
+
+  it('refuses without writing when nothing fits and says of each orchestrator why', () => {
+    const { bench } = fleet(1, 1);
+    bench.agent();
+    const records = bench.journal.length;
+    const result = bench.deploy();
+    expect(result).toMatchObject({
+      ok: false,
+      code: 'nothing-fits',
+      detail: expect.stringContaining('is full: 1 of 1 agents'),
+    });
+    expect(bench.journal.length).toBe(records);
+  });
+
+  it('places all replicas or none', () => {
+    const { bench } = fleet(2, 2);
+    expect(bench.deploy({ replicas: 5 })).toMatchObject({ ok: false, code: 'nothing-fits' });
+    expect(bench.machine.facts.agents.size).toBe(0);
+    expect(bench.deploy({ replicas: 4 })).toMatchObject({ ok: true });
+    expect([...bench.machine.facts.orchestrators.values()].map((item) => item.target.entries.size)).toEqual([
+      2, 2,
+    ]);
+  });
+
+  it('lists the known words for an unknown strategy or type', () => {
+    const { bench } = fleet(1);
+    expect(bench.deploy({ strategy: 'best' })).toMatchObject({
+      code: 'unknown-strategy',
+      detail: expect.stringContaining('round_robin'),
+    });
+    expect(bench.deploy({ agentType: 'x' })).toMatchObject({
+      code: 'unknown-agent-type',
+      detail: expect.stringContaining('trader, worker'),
+    });
+  });
+
+  it('accepts continue only, and says why a trading type refuses duplicate', () => {
+    const { bench } = fleet(1);
+    expect(bench.deploy({ onDisconnect: 'failover' })).toMatchObject({ code: 'rule-unsupported' });
+    expect(bench.deploy({ agentType: 'trader', onDisconnect: 'duplicate' })).toMatchObject({
+      detail: expect.stringContaining('double orders'),
+    });
+    expect(bench.deploy({ onDisconnect: 'sometimes' })).toMatchObject({ code: 'validation' });
+  });
+
+  it('pins by orchestrator_id compared as text, and refuses contradictions', () => {
+    const bench = new ManagerBench();
+    const one = bench.enrol('a', { metadata: { orchestrator_id: 1 } });
+    const two = bench.enrol('b', { metadata: { orchestrator_id: '2' } });
+    bench.connect(one);
+    bench.connect(two);
+    const pinned = bench.agent({ agentConfig: { orchestrator_id: 2 } });
+    expect(bench.machine.facts.agents.get(pinned)?.placement?.orchestratorId).toBe(two);
+    expect(bench.machine.facts.agents.get(pinned)?.spec.config).toEqual({});
+    expect(bench.deploy({ agentConfig: { orchestrator_id: '1' }, preferredContainer: two })).toMatchObject({
+      code: 'pin-conflict',
+    });
+    expect(bench.deploy({ agentConfig: { orchestrator_id: 9 } })).toMatchObject({ code: 'nothing-fits' });
+  });
+
+  it('never crosses customers, and hides what belongs to others', () => {
+    const bench = new ManagerBench();
+    bench.command({ kind: 'createCustomer', id: 'acme', name: 'Acme' });
+    const theirs = bench.enrol('theirs', { customerId: 'acme' });
+    bench.connect(theirs);
+    const result = bench.deploy();
+    expect(result).toMatchObject({ ok: false, code: 'nothing-fits', extra: { orchestrators: [] } });
+    const agentId = bench.agent({ customerId: 'acme' });
+    const stranger = { id: 'user:x', role: 'operator', customerId: 'default' } as const;
+    expect(bench.command({ kind: 'stopAgent', agentId, wait: false }, stranger)).toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('waits for the process when asked to, and answers once it is reported', () => {
+    const { bench, links } = fleet(1);
+    expect(bench.deploy({ waitRunning: true })).toBeUndefined();
+    const [agent] = [...bench.machine.facts.agents.values()];
+    bench.frame(links[0] ?? '', {
+      t: 'status',
+      seq: 1,
+      agents: [agentReport(agent?.id ?? '', agent?.epoch ?? 0)],
+      gone: [],
+    });
+    expect(bench.replies()).toMatchObject([{ ok: true, value: { confirmed: true } }]);
+  });
+});
+
+describe('ending a placement (R6, R8)', () => {
+  it('makes CLOSING durable before the challenge goes out, and believes only the answer to it', () => {
+    const { bench, links } = fleet(1);
+    const agentId = bench.agent();
+    const epoch = bench.machine.facts.agents.get(agentId)?.epoch ?? 0;
+    const link = links[0] ?? '';
+    const stopped = (query: string) =>
+      bench.frame(link, { t: 'stopped', agentId, epoch, query, state: null, stateError: null });
+    stopped('q_guess');
+    expect(bench.machine.facts.agents.get(agentId)?.placement?.phase).toBe('OPEN');
+    bench.command({ kind: 'stopAgent', agentId, wait: false });
+    const query = bench.query(agentId) ?? '';
+    expect(bench.effects[0]).toMatchObject({
+      kind: 'append',
+      records: expect.arrayContaining([expect.objectContaining({ kind: 'placementClosing' })]),
+    });
+    stopped('q_guess');
+    expect(bench.machine.facts.agents.get(agentId)?.placement?.phase).toBe('CLOSING');
+    stopped(query);
+    expect(bench.machine.facts.agents.get(agentId)?.placement).toBeNull();
+    expect(agentView(bench.machine.presence, bench.machine.facts.agents.get(agentId) as never).status).toBe(
+      'stopped',
+    );
+  });
+
+  it('repeats the challenge until it is answered, and makes a new one after a restart of the manager', () => {
+    const { bench, ids } = fleet(1);
+    const agentId = bench.agent();
+    bench.command({ kind: 'stopAgent', agentId, wait: false });
+    const first = bench.query(agentId);
+    bench.pass(5_000);
+    expect(bench.query(agentId)).toBe(first);
+    const later = new ManagerBench({ records: bench.journal });
+    later.open(ids[0] ?? '', 'new');
+    later.report(ids[0] ?? '', 'new');
+    expect(later.query(agentId)).toBeDefined();
+  });
+
+  it('raises the epoch with every placement and starts a new generation above all others', () => {
+    const { bench, links } = fleet(1);
+    const agentId = bench.agent();
+    const agent = bench.machine.facts.agents.get(agentId);
+    const first = agent?.epoch ?? 0;
+    expect(first).toBe(EPOCHS_PER_GENERATION + 1);
+    bench.command({ kind: 'stopAgent', agentId, wait: false });
+    bench.frame(links[0] ?? '', {
+      t: 'stopped',
+      agentId,
+      epoch: first,
+      query: bench.query(agentId) ?? '',
+      state: null,
+      stateError: null,
+    });
+    bench.command({ kind: 'startAgent', agentId, wait: false });
+    expect(agent?.epoch).toBe(first + 1);
+  });
+
+  it('never issues an epoch at or below one a machine says it has run', () => {
+    const { bench, ids } = fleet(1);
+    const agentId = bench.agent();
+    const agent = bench.machine.facts.agents.get(agentId);
+    bench.open(ids[0] ?? '', 'again');
+    bench.report(ids[0] ?? '', 'again', [], { [agentId]: (agent?.epoch ?? 0) + 7 });
+    expect(agent?.epoch).toBe(EPOCHS_PER_GENERATION + 8);
+  });
+
+  it('moves with the state, and leaves the agent alone when the new place refuses', () => {
+    const { bench, ids, links } = fleet(2);
+    const agentId = bench.agent({ preferredContainer: ids[0] ?? null });
+    const agent = bench.machine.facts.agents.get(agentId);
+    const epoch = agent?.epoch ?? 0;
+    bench.command({ kind: 'drain', orchestratorId: ids[1] ?? '', draining: true, reason: 'test' });
+    expect(
+      bench.command({
+        kind: 'migrateAgent',
+        agentId,
+        to: ids[1] ?? null,
+        reason: 'manual',
+        preserveState: true,
+      }),
+    ).toMatchObject({ ok: false, code: 'nothing-fits' });
+    expect(agent?.placement?.phase).toBe('OPEN');
+    bench.command({ kind: 'drain', orchestratorId: ids[1] ?? '', draining: false, reason: '' });
+    expect(
+      bench.command({
+        kind: 'migrateAgent',
+        agentId,
+        to: ids[1] ?? null,
+        reason: 'manual',
+        preserveState: true,
+      }),
+    ).toBeUndefined();
+    const state = { digest: 'a'.repeat(64), bytes: 3 };
+    bench.frame(links[0] ?? '', {
+      t: 'stopped',
+      agentId,
+      epoch,
+      query: bench.query(agentId) ?? '',
+      state,
+      stateError: null,
+    });
+    expect(bench.replies()).toMatchObject([
+      { ok: true, value: { from: ids[0], to: ids[1], complete: true } },
+    ]);
+    expect(agent?.placement).toMatchObject({ orchestratorId: ids[1], epoch: epoch + 1 });
+    expect(
+      bench.machine.facts.orchestrators.get(ids[1] ?? '')?.target.entries.get(agentId)?.initialState,
+    ).toEqual(state);
+  });
+
+  it('refuses to move to where the agent is, and from a machine that is out of reach', () => {
+    const { bench, ids, links } = fleet(2);
+    const agentId = bench.agent({ preferredContainer: ids[0] ?? null });
+    const move = (to: string | null) =>
+      bench.command({ kind: 'migrateAgent', agentId, to, reason: 'manual', preserveState: true });
+    expect(move(ids[0] ?? null)).toMatchObject({ code: 'already-there' });
+    bench.input({ kind: 'linkClosed', link: links[0] ?? '' });
+    expect(move(ids[1] ?? null)).toMatchObject({ code: 'link-out-of-reach' });
+  });
+
+  it('frees the places of a machine that a person declares dead, and leaves a standing stop for its return', () => {
+    const { bench, ids, links } = fleet(2);
+    const agentId = bench.agent({ preferredContainer: ids[0] ?? null });
+    const epoch = bench.machine.facts.agents.get(agentId)?.epoch ?? 0;
+    bench.input({ kind: 'linkClosed', link: links[0] ?? '' });
+    expect(bench.command({ kind: 'deregister', orchestratorId: ids[0] ?? '', force: false })).toMatchObject({
+      code: 'agents-remain',
+      extra: { agents: [agentId] },
+    });
+    expect(bench.command({ kind: 'deregister', orchestratorId: ids[0] ?? '', force: true })).toMatchObject({
+      ok: true,
+    });
+    // Pinned to the dead machine: it waits with the reason instead of going where nobody asked for it.
+    expect(bench.machine.facts.agents.get(agentId)).toMatchObject({
+      placement: null,
+      unplacedReason: expect.stringContaining('is not the orchestrator asked for'),
+    });
+    bench.open(ids[0] ?? '', 'back');
+    bench.report(ids[0] ?? '', 'back', [agentReport(agentId, epoch)]);
+    expect(bench.orders()).toMatchObject([
+      {
+        kind: 'target',
+        target: { kind: 'complete', entries: [], tombstones: [{ agentId, epoch, purge: false }] },
+      },
+    ]);
+  });
+});
+
+describe('sessions and liveness', () => {
+  it('gives no work before the target is acknowledged', () => {
+    const bench = new ManagerBench();
+    const id = bench.enrol('a');
+    bench.open(id, 'l');
+    expect(bench.deploy()).toMatchObject({ code: 'nothing-fits' });
+    bench.report(id, 'l');
+    expect(bench.deploy()).toMatchObject({
+      code: 'nothing-fits',
+      detail: expect.stringContaining('being reconciled'),
+    });
+    bench.acknowledge(id, 'l');
+    expect(bench.deploy()).toMatchObject({ ok: true });
+  });
+
+  it('counts one, two and three missed beats as late, disconnected and lost, and moves nothing', () => {
+    const { bench, ids } = fleet(2);
+    const agentId = bench.agent({ preferredContainer: ids[0] ?? null });
+    const orchestrator = bench.machine.facts.orchestrators.get(ids[0] ?? '');
+    const words: string[] = [];
+    for (let index = 0; index < 4; index += 1) {
+      bench.pass(4_900);
+      words.push(
+        `${orchestratorStatus(bench.machine.presence, orchestrator as never)}/${connectionWord(bench.machine.presence, orchestrator as never)}`,
+      );
+    }
+    expect(words).toEqual(['active/connected', 'active/late', 'disconnected/offline', 'lost/offline']);
+    expect(bench.machine.facts.agents.get(agentId)?.placement?.phase).toBe('OPEN');
+  });
+
+  it('counts a closed socket as late at once', () => {
+    const { bench, ids, links } = fleet(1);
+    bench.input({ kind: 'linkClosed', link: links[0] ?? '' });
+    expect(
+      connectionWord(bench.machine.presence, bench.machine.facts.orchestrators.get(ids[0] ?? '') as never),
+    ).toBe('late');
+  });
+
+  it('refuses a second daemon with the same identity and takes the same daemon back', () => {
+    const { bench, ids, links } = fleet(1);
+    bench.open(ids[0] ?? '', 'clone', 'another-instance');
+    expect(bench.closed()).toEqual([{ link: 'clone', code: 'session-live' }]);
+    bench.open(ids[0] ?? '', 'again');
+    expect(bench.closed()).toEqual([{ link: links[0], code: 'session-replaced' }]);
+    expect(bench.sent()).toMatchObject([{ t: 'welcome' }]);
+  });
+
+  it('answers a gap with the complete target', () => {
+    const { bench, links } = fleet(1);
+    bench.agent();
+    expect(bench.orders()).toMatchObject([{ kind: 'target', target: { kind: 'incremental', base: 0 } }]);
+    bench.frame(links[0] ?? '', { t: 'targetGap', revision: 0, reason: 'test' });
+    expect(bench.orders()).toMatchObject([
+      { kind: 'target', target: { kind: 'complete', entries: [expect.anything()] } },
+    ]);
+  });
+});
+
+describe('enrolling', () => {
+  it('uses a token once, whoever is faster', () => {
+    const bench = new ManagerBench();
+    bench.token('t');
+    const enrol = (agentId: string) =>
+      bench.command({
+        kind: 'enrol',
+        method: 'token',
+        tokenId: 't',
+        secretHash: 'hash-t',
+        agentId,
+        publicKey: `key-${agentId}`,
+        fields: {
+          name: agentId,
+          hostAddress: '',
+          apiPort: 1,
+          apiEndpoint: null,
+          capabilities: [],
+          maxAgents: 1,
+          resources: {},
+          metadata: {},
+        },
+      });
+    expect([enrol('a'), enrol('b')].map((result) => (result?.ok === true ? 'ok' : result?.code))).toEqual([
+      'ok',
+      'join-token-used',
+    ]);
+  });
+
+  it('refuses another key until the old machine is lost, then keeps the id and gives its agents new epochs', () => {
+    const { bench, ids, links } = fleet(1);
+    const agentId = bench.agent();
+    const epoch = bench.machine.facts.agents.get(agentId)?.epoch ?? 0;
+    expect(() => bench.enrol('node-1', { key: 'other' })).toThrow('identity-taken');
+    bench.input({ kind: 'linkClosed', link: links[0] ?? '' });
+    for (let index = 0; index < 4; index += 1) bench.pass(5_000);
+    expect(bench.enrol('node-1', { key: 'other' })).toBe(ids[0]);
+    bench.connect(ids[0] ?? '', 'anew');
+    expect(bench.machine.facts.agents.get(agentId)?.placement).toMatchObject({
+      orchestratorId: ids[0],
+      epoch: epoch + 1,
+    });
+  });
+});
+
+describe('the journal', () => {
+  it('replays to the same state, with and without a snapshot in between', () => {
+    const { bench, ids, links } = fleet(3);
+    const agents = [bench.agent(), bench.agent({ replicas: 3 }), bench.agent({ agentType: 'trader' })];
+    const cut = bench.journal.length;
+    const snapshot = snapshotOf(bench.machine.facts);
+    bench.command({ kind: 'restartAgent', agentId: agents[0] ?? '' });
+    bench.command({ kind: 'stopAgent', agentId: agents[1] ?? '', wait: false });
+    const stopped = bench.machine.facts.agents.get(agents[1] ?? '');
+    const link = links[ids.indexOf(stopped?.placement?.orchestratorId ?? '')] ?? '';
+    bench.frame(link, {
+      t: 'stopped',
+      agentId: agents[1] ?? '',
+      epoch: stopped?.epoch ?? 0,
+      query: bench.query(agents[1] ?? '') ?? '',
+      state: null,
+      stateError: null,
+    });
+    bench.command({ kind: 'removeAgent', agentId: agents[1] ?? '', wait: false }, admin);
+    const want = canonicalText(bench.machine.snapshot());
+    const rebuilt = (options: object) =>
+      canonicalText(
+        new ManagerMachine({
+          random: countingRandom(),
+          digest: toyDigest,
+          validateConfig: (_type, config) => ({ config, errors: [], warnings: [] }),
+          beatIntervalMs: 1,
+          software: '',
+          ...options,
+        }).snapshot(),
+      );
+    expect(rebuilt({ records: bench.journal })).toBe(want);
+    expect(rebuilt({ snapshot, records: bench.journal.slice(cut) })).toBe(want);
+  });
+});

@@ -1,0 +1,317 @@
+import type { AgentSpec, KeeperAgent, TargetChange, TargetDocument, TargetEntry } from '@muster/contract';
+import { describe, expect, it } from 'vitest';
+import { nextTargetDigest } from '../manager/ledger.ts';
+import type { JournalRecord } from '../machine.ts';
+import { canonicalText } from '../shared/canonical.ts';
+import { countingRandom, toyDigest } from '../testing/manager-bench.ts';
+import { type OrchestratorEffect, type OrchestratorInput, OrchestratorMachine } from './index.ts';
+
+const spec: AgentSpec = {
+  name: 'a',
+  customerId: 'default',
+  type: 'worker',
+  typeVersion: '1.0.0',
+  config: {},
+  resources: { memoryBytes: 0, cpuCores: 0 },
+  onDisconnect: { rule: 'continue' },
+  stopGraceMs: 1_000,
+  inFlightMs: 0,
+};
+const entry = (agentId: string, epoch: number, more: Partial<TargetEntry> = {}): TargetEntry => ({
+  agentId,
+  epoch,
+  orderId: `ord-${agentId}-${epoch}-${more.want ?? 'run'}-${more.restarts ?? 0}`,
+  want: 'run',
+  restarts: 0,
+  spec,
+  initialState: null,
+  ...more,
+});
+
+class Bench {
+  readonly journal: JournalRecord[] = [];
+  readonly machine: OrchestratorMachine;
+  effects: OrchestratorEffect[] = [];
+  mono = 1_000_000;
+  revision = 0;
+  digest = '';
+
+  constructor(records: readonly JournalRecord[] = [], maxAgents = 10) {
+    this.machine = new OrchestratorMachine({
+      orchestratorId: 'o1',
+      random: countingRandom(),
+      digest: toyDigest,
+      maxAgents,
+      records,
+    });
+    this.journal.push(...records);
+  }
+  input(input: OrchestratorInput): OrchestratorEffect[] {
+    this.effects = [];
+    this.machine.step({ mono: this.mono, wall: this.mono }, input, this.effects);
+    for (const effect of this.effects) if (effect.kind === 'append') this.journal.push(...effect.records);
+    return this.effects;
+  }
+  pass(ms: number): void {
+    this.mono += ms;
+    this.input({ kind: 'tick' });
+  }
+  ready(agents: KeeperAgent[] = []): this {
+    this.input({ kind: 'keeperUp', agents });
+    const host = {
+      name: 'o',
+      hostAddress: '',
+      apiPort: 1,
+      capabilities: [],
+      maxAgents: 10,
+      resources: {},
+      metadata: {},
+    };
+    this.input({ kind: 'host', host });
+    this.input({ kind: 'linkUp', generation: 1, beatIntervalMs: 5_000 });
+    return this;
+  }
+  target(target: TargetDocument): OrchestratorEffect[] {
+    return this.input({ kind: 'order', body: { kind: 'target', target } });
+  }
+  change(...changes: TargetChange[]): OrchestratorEffect[] {
+    const base = this.revision;
+    const baseDigest = this.digest;
+    for (const change of changes) this.digest = nextTargetDigest(this.digest, change, toyDigest);
+    this.revision += changes.length;
+    return this.target({
+      kind: 'incremental',
+      generation: 1,
+      base,
+      baseDigest,
+      revision: this.revision,
+      digest: this.digest,
+      changes,
+    });
+  }
+  start(): this {
+    this.ready();
+    this.target({ kind: 'complete', generation: 1, revision: 0, digest: '', entries: [], tombstones: [] });
+    return this;
+  }
+  run(agentId: string, epoch: number): this {
+    this.change({ kind: 'put', entry: entry(agentId, epoch) });
+    this.input({ kind: 'spawned', agentId, epoch, sub: 1, pid: 7, hostPid: 107 });
+    return this;
+  }
+  kinds(): string[] {
+    return this.effects
+      .map((effect) => (effect.kind === 'send' ? effect.frame.t : effect.kind))
+      .filter((kind) => kind !== 'note' && kind !== 'status');
+  }
+  exit(agentId: string, epoch: number, sub: number, requested = false): void {
+    this.input({
+      kind: 'exited',
+      agentId,
+      exit: { epoch, sub, code: 1, signal: null, at: this.mono, requested, memoryExceeded: false } as never,
+    });
+  }
+}
+
+describe('the target', () => {
+  it('is acknowledged after it is durable, and started', () => {
+    const bench = new Bench().start();
+    bench.change({ kind: 'put', entry: entry('a', 5) });
+    expect(bench.kinds()).toEqual(['append', 'targetAck', 'spawn']);
+  });
+
+  it('asks for a complete document when the base or the digest differs, and changes nothing', () => {
+    const bench = new Bench().start();
+    const before = canonicalText(bench.machine.snapshot());
+    const changes: TargetChange[] = [{ kind: 'put', entry: entry('a', 5) }];
+    bench.target({
+      kind: 'incremental',
+      generation: 1,
+      base: 3,
+      baseDigest: 'x',
+      revision: 4,
+      digest: 'y',
+      changes,
+    });
+    expect(bench.kinds()).toEqual(['targetGap']);
+    bench.target({
+      kind: 'incremental',
+      generation: 1,
+      base: 0,
+      baseDigest: '',
+      revision: 1,
+      digest: 'forged',
+      changes,
+    });
+    expect(bench.kinds()).toEqual(['targetGap']);
+    expect(canonicalText(bench.machine.snapshot())).toBe(before);
+  });
+
+  it('never deletes by absence, and refuses an older generation', () => {
+    const bench = new Bench().start().run('a', 5);
+    bench.target({ kind: 'complete', generation: 1, revision: 9, digest: 'z', entries: [], tombstones: [] });
+    expect(bench.machine.facts.entries.has('a')).toBe(true);
+    bench.target({
+      kind: 'complete',
+      generation: 0,
+      revision: 99,
+      digest: 'q',
+      entries: [],
+      tombstones: [{ agentId: 'a', epoch: 5, orderId: 'x', purge: true }],
+    });
+    expect(bench.kinds()).toEqual(['targetGap']);
+  });
+
+  it('refuses one agent more than the machine allows, with a receipt that says so', () => {
+    const bench = new Bench([], 1).start().run('a', 5);
+    bench.change({ kind: 'put', entry: entry('b', 5) });
+    expect(bench.effects.find((effect) => effect.kind === 'sendReceipts')).toMatchObject({
+      receipts: [{ agentId: 'b', outcome: 'refused' }],
+    });
+    expect(bench.kinds()).not.toContain('spawn');
+  });
+});
+
+describe('ending', () => {
+  it('answers a challenge only after the keeper has released the epoch and the state was collected', () => {
+    const bench = new Bench().start().run('a', 5);
+    bench.input({
+      kind: 'order',
+      body: { kind: 'stopQuery', stopQuery: { agentId: 'a', epoch: 5, query: 'q1' } },
+    });
+    expect(bench.kinds()).toEqual(['release']);
+    bench.exit('a', 5, 1, true);
+    expect(bench.kinds()).toEqual([]);
+    bench.input({ kind: 'released', agentId: 'a', epoch: 5 });
+    expect(bench.kinds()).toEqual(['collectState']);
+    bench.input({ kind: 'stateCollected', agentId: 'a', epoch: 5, state: null, error: null });
+    expect(
+      bench.effects.find((effect) => effect.kind === 'send' && effect.frame.t === 'stopped'),
+    ).toMatchObject({ frame: { agentId: 'a', epoch: 5, query: 'q1' } });
+  });
+
+  it('does not take a keeper record that says released for proof that the process is dead', () => {
+    const bench = new Bench();
+    const keeperAgent = {
+      agent: 'a',
+      ranEpoch: 5,
+      releasedEpoch: 5,
+      sub: 1,
+      note: 'r0',
+      running: { pid: 7, hostPid: 7, startedUptimeMs: 0, stopping: false },
+      lastExit: null,
+    };
+    bench.ready([keeperAgent]);
+    bench.input({
+      kind: 'order',
+      body: { kind: 'stopQuery', stopQuery: { agentId: 'a', epoch: 5, query: 'q1' } },
+    });
+    expect(bench.kinds()).toEqual(['release']);
+  });
+
+  it('answers a challenge about an agent it has never seen, after the keeper made sure it never starts', () => {
+    const bench = new Bench().start();
+    bench.input({
+      kind: 'order',
+      body: { kind: 'stopQuery', stopQuery: { agentId: 'ghost', epoch: 3, query: 'q' } },
+    });
+    expect(bench.kinds()).toEqual(['release']);
+  });
+
+  it('carries out a tombstone to the end before it is gone, and gives its receipt', () => {
+    const bench = new Bench().start().run('a', 5);
+    bench.change({ kind: 'remove', tombstone: { agentId: 'a', epoch: 5, orderId: 'grave', purge: true } });
+    expect(bench.kinds()).toContain('release');
+    bench.input({ kind: 'released', agentId: 'a', epoch: 5 });
+    expect(bench.kinds()).toEqual(['purgeState']);
+    bench.input({ kind: 'statePurged', agentId: 'a' });
+    expect(bench.effects.find((effect) => effect.kind === 'sendReceipts')).toMatchObject({
+      receipts: [{ orderId: 'grave', outcome: 'succeeded' }],
+    });
+    expect(bench.machine.facts.tombstones.size).toBe(0);
+  });
+});
+
+describe('restarting', () => {
+  it('starts a crashed agent again at once, then with growing waits, and calls it crash-looping', () => {
+    const bench = new Bench().start().run('a', 5);
+    bench.exit('a', 5, 1);
+    expect(bench.kinds()).toContain('spawn');
+    bench.input({ kind: 'spawned', agentId: 'a', epoch: 5, sub: 2, pid: 8, hostPid: 8 });
+    bench.exit('a', 5, 2);
+    expect(bench.kinds()).not.toContain('spawn');
+    bench.pass(1_500);
+    expect(bench.kinds()).toContain('spawn');
+    bench.input({ kind: 'spawned', agentId: 'a', epoch: 5, sub: 3, pid: 9, hostPid: 9 });
+    bench.exit('a', 5, 3);
+    expect(bench.machine.agents.get('a')?.status).toBe('crash-looping');
+  });
+
+  it('carries out a restart order once, also across a restart of the daemon', () => {
+    const bench = new Bench().start().run('a', 5);
+    bench.change({ kind: 'put', entry: entry('a', 5, { restarts: 1 }) });
+    expect(bench.kinds()).toContain('stopProcess');
+    const running = (note: string): KeeperAgent => ({
+      agent: 'a',
+      ranEpoch: 5,
+      releasedEpoch: 0,
+      sub: 2,
+      note,
+      running: { pid: 9, hostPid: 9, startedUptimeMs: 0, stopping: false },
+      lastExit: null,
+    });
+    const satisfied = new Bench(bench.journal);
+    satisfied.input({ kind: 'keeperUp', agents: [running('r1')] });
+    expect(satisfied.kinds()).not.toContain('stopProcess');
+    const owed = new Bench(bench.journal);
+    owed.input({ kind: 'keeperUp', agents: [running('r0')] });
+    expect(owed.kinds()).toContain('stopProcess');
+  });
+
+  it('finds running agents again after its own restart and starts none twice', () => {
+    const bench = new Bench().start().run('a', 5).run('b', 6);
+    const reborn = new Bench(bench.journal);
+    const alive: KeeperAgent = {
+      agent: 'a',
+      ranEpoch: 5,
+      releasedEpoch: 0,
+      sub: 1,
+      note: 'r0',
+      running: { pid: 7, hostPid: 107, startedUptimeMs: 0, stopping: false },
+      lastExit: null,
+    };
+    reborn.ready([alive]);
+    const report = reborn.effects.find((effect) => effect.kind === 'send' && effect.frame.t === 'report');
+    expect(report).toMatchObject({
+      frame: {
+        agents: [
+          { agentId: 'a', pid: 107 },
+          { agentId: 'b', pid: null },
+        ],
+      },
+    });
+    const spawned = reborn.machine.agents.get('b')?.operation;
+    expect([reborn.machine.agents.get('a')?.operation, spawned]).toEqual([null, 'spawn']);
+  });
+});
+
+describe("the customer's own stop", () => {
+  it('stops, survives a restart, and no target can lift it', () => {
+    const bench = new Bench().start().run('a', 5);
+    bench.input({
+      kind: 'local',
+      request: 'r',
+      command: { kind: 'stop', agentId: null, by: 'op', reason: 'audit' },
+    });
+    expect(bench.kinds()).toContain('stopProcess');
+    bench.exit('a', 5, 1, true);
+    bench.change({ kind: 'put', entry: entry('a', 5, { restarts: 3 }) });
+    expect(bench.kinds()).not.toContain('spawn');
+    expect(bench.machine.agents.get('a')?.status).toBe('stopped-by-customer');
+    const reborn = new Bench(bench.journal);
+    reborn.input({ kind: 'keeperUp', agents: [] });
+    expect(reborn.kinds()).not.toContain('spawn');
+    reborn.input({ kind: 'local', request: 'r', command: { kind: 'resume', agentId: null, by: 'op' } });
+    expect(reborn.kinds()).toContain('spawn');
+  });
+});
