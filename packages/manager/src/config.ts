@@ -73,7 +73,9 @@ export function readManagerSettings(environment: Environment): ManagerSettings {
   }
   const callbackAllow = readAddressList(environment, 'DIRECT_CALLBACK_ALLOW');
   if (callbackAllow !== null) {
-    notices.push('DIRECT_CALLBACK_ALLOW is valid; it has no effect yet, as this version never calls a direct program.');
+    notices.push(
+      'DIRECT_CALLBACK_ALLOW is valid; it has no effect yet, as this version never calls a direct program.',
+    );
   }
   const trusted = readList(environment, 'TRUSTED_PROXIES');
   addressListOf('TRUSTED_PROXIES', trusted);
@@ -103,7 +105,8 @@ const DAY_MS = 86_400_000;
 
 function readLifetime(environment: Environment): number {
   const lifetimeMs = readDurationMs(environment, 'TOKEN_TTL') ?? DAY_MS;
-  if (lifetimeMs < 60_000 || lifetimeMs > 30 * DAY_MS) throw new VariableInvalid('TOKEN_TTL', 'must be from 1m to 30d.');
+  if (lifetimeMs < 60_000 || lifetimeMs > 30 * DAY_MS)
+    throw new VariableInvalid('TOKEN_TTL', 'must be from 1m to 30d.');
   return lifetimeMs;
 }
 
@@ -119,9 +122,12 @@ function readSecrets(environment: Environment, production: boolean, warnings: st
     const weakness = weaknessOf(secret, least);
     if (weakness === null) return secret;
     if (production) {
-      throw new SettingsRefused(`${name} ${weakness}. With ENVIRONMENT=production a strong value is needed to start.`);
+      throw new SettingsRefused(
+        `${name} ${weakness}. With ENVIRONMENT=production a strong value is needed to start.`,
+      );
     }
-    if (secret !== undefined) warnings.push(`${name} ${weakness}. It is used as given; choose a stronger one.`);
+    if (secret !== undefined)
+      warnings.push(`${name} ${weakness}. It is used as given; choose a stronger one.`);
     return secret;
   };
   return {
@@ -144,7 +150,8 @@ export function weaknessOf(secret: Secret | undefined, least: number): string | 
 
 function readEmail(environment: Environment): string {
   const email = readVariable(environment, 'ADMIN_EMAIL')?.trim() ?? 'admin@trading.system';
-  if (!/^[^@\s]+@[^@\s]+$/.test(email)) throw new VariableInvalid('ADMIN_EMAIL', 'must be an e-mail address.');
+  if (!/^[^@\s]+@[^@\s]+$/.test(email))
+    throw new VariableInvalid('ADMIN_EMAIL', 'must be an e-mail address.');
   return email;
 }
 
@@ -191,7 +198,10 @@ export function addressListOf(variable: string, parts: readonly string[]): Addre
     const longest = version === 4 ? 32 : 128;
     const fits = bits === undefined || (/^\d{1,3}$/.test(prefix ?? '') && bits <= longest);
     if (version === 0 || rest.length > 0 || !fits) {
-      throw new VariableInvalid(variable, 'must be a list of addresses and CIDR ranges, such as 10.0.0.0/8, 192.0.2.7.');
+      throw new VariableInvalid(
+        variable,
+        'must be a list of addresses and CIDR ranges, such as 10.0.0.0/8, 192.0.2.7.',
+      );
     }
     const family = version === 4 ? 'ipv4' : 'ipv6';
     if (bits === undefined) list.addAddress(address, family);

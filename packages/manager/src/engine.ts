@@ -89,7 +89,8 @@ export class Engine {
         reply: (effect) => this.#reply(effect.request, effect.result),
         send: (effect) => outlets.send(effect),
         order: (effect) => outlets.order(effect),
-        closeLink: (effect) => outlets.closeLink(effect.link, effect.code, effect.detail, effect.retryAfterMs),
+        closeLink: (effect) =>
+          outlets.closeLink(effect.link, effect.code, effect.detail, effect.retryAfterMs),
         publish: (effect) => outlets.publish(effect.event),
       },
       onFatal: (error) => this.#fail(error),
@@ -144,7 +145,10 @@ export class Engine {
     const asker = this.#askers.get(request);
     if (asker === undefined) return;
     this.#askers.delete(request);
-    this.#options.measures.commands.add(1, { command: asker.command, outcome: result.ok ? 'done' : result.code });
+    this.#options.measures.commands.add(1, {
+      command: asker.command,
+      outcome: result.ok ? 'done' : result.code,
+    });
     if (result.ok) asker.resolve(result.value);
     else asker.reject(MusterError.from(result));
   }
@@ -163,7 +167,10 @@ export class Engine {
 }
 
 const notReady = (): MusterError =>
-  new MusterError('not-ready', 'The manager is stopping. Look at the present state once it is back: the order may have been taken.');
+  new MusterError(
+    'not-ready',
+    'The manager is stopping. Look at the present state once it is back: the order may have been taken.',
+  );
 
 function timed(journal: Journal, measures: Measures): Journal {
   return {
@@ -193,6 +200,8 @@ const checkedConfig: ValidateConfig = (type, config) => {
   const known = typeof properties === 'object' && properties !== null ? properties : {};
   const warnings = Object.keys(config)
     .filter((key) => !Object.hasOwn(known, key))
-    .map((key) => `agent_config.${key} is not known to ${type} ${recipe.version}; it is passed on unchanged.`);
+    .map(
+      (key) => `agent_config.${key} is not known to ${type} ${recipe.version}; it is passed on unchanged.`,
+    );
   return { config: complete, errors, warnings };
 };

@@ -37,17 +37,44 @@ export function createMeasures(processMetrics: boolean): Measures {
   const metrics = createMetrics({ processMetrics });
   return {
     metrics,
-    commands: metrics.counter('muster_commands_total', 'Commands to the manager machine.', ['command', 'outcome']),
-    commits: metrics.histogram('muster_journal_commit_seconds', 'Time until an append was durable.', secondsBuckets),
-    steps: metrics.histogram('muster_step_seconds', 'Time of one step of the manager machine.', secondsBuckets, ['input']),
+    commands: metrics.counter('muster_commands_total', 'Commands to the manager machine.', [
+      'command',
+      'outcome',
+    ]),
+    commits: metrics.histogram(
+      'muster_journal_commit_seconds',
+      'Time until an append was durable.',
+      secondsBuckets,
+    ),
+    steps: metrics.histogram(
+      'muster_step_seconds',
+      'Time of one step of the manager machine.',
+      secondsBuckets,
+      ['input'],
+    ),
     frames: metrics.counter('muster_link_frames_total', 'Frames over links.', ['direction', 'kind']),
     badFrames: metrics.counter('muster_link_bad_frames_total', 'Frames that were refused.', ['reason']),
-    linkRefusals: metrics.counter('muster_link_refusals_total', 'Links that were refused or closed by the manager.', ['code']),
-    requests: metrics.histogram('muster_http_request_seconds', 'HTTP requests.', secondsBuckets, ['method', 'route', 'status']),
-    refusedSignIns: metrics.counter('muster_refused_sign_ins_total', 'Sign-ins and tokens that were refused.', ['reason']),
+    linkRefusals: metrics.counter(
+      'muster_link_refusals_total',
+      'Links that were refused or closed by the manager.',
+      ['code'],
+    ),
+    requests: metrics.histogram('muster_http_request_seconds', 'HTTP requests.', secondsBuckets, [
+      'method',
+      'route',
+      'status',
+    ]),
+    refusedSignIns: metrics.counter(
+      'muster_refused_sign_ins_total',
+      'Sign-ins and tokens that were refused.',
+      ['reason'],
+    ),
     notes: metrics.counter('muster_notes_total', 'Notes of the manager machine.', ['event', 'level']),
     events: metrics.counter('muster_events_total', 'Events published.'),
-    slowListeners: metrics.counter('muster_slow_listeners_total', 'Event streams closed because they did not read.'),
+    slowListeners: metrics.counter(
+      'muster_slow_listeners_total',
+      'Event streams closed because they did not read.',
+    ),
     watch: (sources) => watch(metrics, sources),
   };
 }
@@ -62,7 +89,13 @@ function watch(metrics: Metrics, sources: GaugeSources): void {
     for (const status of agentStatuses) gauge.set(counts.get(status) ?? 0, { status });
   });
   metrics.gauge('muster_links', 'Open links.', [], (gauge) => gauge.set(sources.links()));
-  metrics.gauge('muster_event_listeners', 'Open event streams.', [], (gauge) => gauge.set(sources.listeners()));
-  metrics.gauge('muster_queue_length', 'Inputs waiting for a step.', [], (gauge) => gauge.set(sources.queueLength()));
-  metrics.gauge('muster_journal_records', 'Durable records.', [], (gauge) => gauge.set(sources.journalRecords()));
+  metrics.gauge('muster_event_listeners', 'Open event streams.', [], (gauge) =>
+    gauge.set(sources.listeners()),
+  );
+  metrics.gauge('muster_queue_length', 'Inputs waiting for a step.', [], (gauge) =>
+    gauge.set(sources.queueLength()),
+  );
+  metrics.gauge('muster_journal_records', 'Durable records.', [], (gauge) =>
+    gauge.set(sources.journalRecords()),
+  );
 }

@@ -5,8 +5,8 @@
  * ends, and it holds between containers that share the volume, where process ids mean nothing. `lock.pid` beside it is only
  * for the message. Nothing else may open `lock.db`: closing any other descriptor of it would drop the lock.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { atomicWriteFile } from './atomic-file.ts';
 
@@ -47,7 +47,7 @@ export interface DataDirectory extends Disposable {
 /** Makes (0700) and locks `path`. Throws `DataDirectoryInUse` or `DataDirectoryUnwritable`. */
 export function openDataDirectory(path: string): DataDirectory {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path);
     const probe = join(path, `.writable-${process.pid}`);
     atomicWriteFile(probe, 'probe');
     rmSync(probe);
@@ -68,6 +68,22 @@ export function openDataDirectory(path: string): DataDirectory {
     database.close();
   };
   return { path, file: (name) => join(path, name), close, [Symbol.dispose]: close };
+}
+
+/**
+ * Makes `path` and what is missing above it, 0700. Not `mkdir` with `recursive`: that one loops for ever in a file system that
+ * answers ENOENT to any new name, as /proc does.
+ */
+function makeDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path) makeDirectory(parent);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (!isThere) throw error;
+  }
 }
 
 function lock(path: string): DatabaseSync {

@@ -91,7 +91,7 @@ export function readableLine(line: string): string {
   const { time, level, name, msg, fields, err, error, ...rest } = entry;
   const members = { ...rest, ...(typeof fields === 'object' ? fields : {}) };
   const pairs = Object.entries(members).map(([key, value]) => ` ${printable(key)}=${readableValue(value)}`);
-  const head = `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${printable(String(name))}: ${printable(String(msg ?? ''))}`;
+  const head = `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${printable(String(name))}: ${printable(typeof msg === 'string' ? msg : '')}`;
   return `${head}${pairs.join('')}${readableError(err ?? error)}\n`;
 }
 

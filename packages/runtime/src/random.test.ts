@@ -14,7 +14,7 @@ describe('system randomness', () => {
 
   test('draws fractions from 0 up to but not 1, evenly', () => {
     const random = systemRandom();
-    const buckets = new Array<number>(10).fill(0);
+    const buckets = Array.from({ length: 10 }, () => 0);
     for (let index = 0; index < 20_000; index += 1) {
       const fraction = random.fraction();
       expect(fraction >= 0 && fraction < 1).toBe(true);

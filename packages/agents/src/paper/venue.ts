@@ -132,8 +132,9 @@ export class PaperVenue implements ExecutionClient {
     }
     const reports = this.takeReports();
     for (const open of [...this.#open.values()]) {
-      if (slot.openAt < open.order.sentAt + this.#rules.latencyMs || open.metAt >= slot.openAt) continue;
-      const report = this.#meetOne(open, slot);
+      if (slot.openAt < open.order.sentAt + this.#rules.latencyMs) continue;
+      // After a crash in the middle of this slot the order may have met its bar already; its time may still be up.
+      const report = open.metAt < slot.openAt ? this.#meetOne(open, slot) : undefined;
       if (report !== undefined) reports.push(report);
       this.#expire(open, slot, reports);
     }

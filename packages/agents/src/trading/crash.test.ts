@@ -27,12 +27,14 @@ describe('a crash between any two records', () => {
     const kinds = new Set(log.records.map(({ k }) => k));
     for (const kind of ['bar', 'decided', 'sent', 'acked', 'fill', 'closed']) expect(kinds).toContain(kind);
     expect(log.records.some((record) => record.k === 'fill' && record.closed === undefined)).toBe(true);
+    const diverged: number[] = [];
     for (let kept = 0; kept <= log.records.length; kept += 1) {
       const resumed = await play(log.records.slice(0, kept));
-      expect({ kept, end: JSON.stringify(resumed.session.account.snapshot()) }).toEqual({ kept, end: expected });
       const sent = resumed.log.records.filter(({ k }) => k === 'sent').map((record) => (record as { id: string }).id);
-      expect(new Set(sent).size).toBe(sent.length);
+      const same = JSON.stringify(resumed.session.account.snapshot()) === expected;
+      if (!same || new Set(sent).size !== sent.length) diverged.push(kept);
     }
+    expect(diverged).toEqual([]);
   }, 120_000);
 
   test('a snapshot in place of the records gives the same account', async () => {

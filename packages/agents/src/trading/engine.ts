@@ -16,7 +16,7 @@ import { targetsDigest } from '../momentum/targets.ts';
 import type { AccountOrder } from './account.ts';
 import type { AccountBook } from './account-book.ts';
 import type { TradingConfig } from './config.ts';
-import type { Market } from './market.ts';
+import type { Market } from '../replay/market.ts';
 import type { ExecutionClient, ExecutionReport, MarketSlot, VenueOrder } from './ports.ts';
 import type { OrderIntent, OrderPurpose } from './records.ts';
 import { judgeOrder } from './risk.ts';

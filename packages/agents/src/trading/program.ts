@@ -15,7 +15,7 @@ import { JournalDamaged } from '../journal/record-log.ts';
 import { barsNeeded } from '../momentum/params.ts';
 import { resolveTradingConfig, type TradingConfig } from './config.ts';
 import { type ControlAnswer, TradingControl } from './control.ts';
-import { Pace } from './pace.ts';
+import { Pace } from '../replay/pace.ts';
 import { openReplay, type ReplaySession } from './replay.ts';
 import { balanceOf, metricsOf, ordersOf, performanceOf, positionsOf, riskOf, statusOf, tradesOf } from './views.ts';
 

@@ -10,7 +10,7 @@ import type { Account } from './account.ts';
 import { AccountBook, type Log } from './account-book.ts';
 import type { TradingConfig } from './config.ts';
 import { type EngineParts, openAccount, TradingEngine, venueOrderOf } from './engine.ts';
-import { Market } from './market.ts';
+import { Market } from '../replay/market.ts';
 
 export interface ReplayParts {
   readonly agentId: string;

@@ -23,7 +23,10 @@ export interface Listener {
   readonly deliver: (event: FleetEvent) => void;
 }
 
-export type Resumption = { readonly kind: 'from-now' } | { readonly kind: 'reset' } | { readonly kind: 'resumed'; readonly missed: readonly FleetEvent[] };
+export type Resumption =
+  | { readonly kind: 'from-now' }
+  | { readonly kind: 'reset' }
+  | { readonly kind: 'resumed'; readonly missed: readonly FleetEvent[] };
 
 export const EVENTS_KEPT = 10_000;
 
@@ -75,7 +78,8 @@ export class EventRing {
     const match = /^(\d{1,15})-(\d{1,15})$/.exec(lastId);
     const seen = Number(match?.[2] ?? Number.NaN);
     const oldest = this.#count - this.#kept.length + 1;
-    if (match === null || Number(match[1]) !== this.#incarnation || seen > this.#count || seen < oldest - 1) return { kind: 'reset' };
+    if (match === null || Number(match[1]) !== this.#incarnation || seen > this.#count || seen < oldest - 1)
+      return { kind: 'reset' };
     const missed = this.#kept.slice(seen - oldest + 1).filter((event) => wants(listener, event));
     return { kind: 'resumed', missed };
   }

@@ -64,7 +64,10 @@ export class MessageHub {
       kept.shift();
       this.#stats.dropped += 1;
     }
-    this.#stats.sent += this.#events.publish({ type: 'message', customerId: source.customerId, data: { ...entry } }, atWall);
+    this.#stats.sent += this.#events.publish(
+      { type: 'message', customerId: source.customerId, data: { ...entry } },
+      atWall,
+    );
     this.#latenciesMs.push(performance.now() - startedMs);
     if (this.#latenciesMs.length > LATENCIES_KEPT) this.#latenciesMs.shift();
     return entry.message_id;
@@ -81,11 +84,14 @@ export class MessageHub {
   /** What the hub has done, and what the given containers are subscribed to. */
   report(orchestrators: readonly Orchestrator[], active: number, atWall: number): Hub {
     const sorted = [...this.#latenciesMs].sort((a, b) => a - b);
-    const at = (share: number): number | null => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
+    const at = (share: number): number | null =>
+      sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
     return {
       active_containers: active,
       message_stats: { ...this.#stats },
-      subscriptions: Object.fromEntries([...orchestrators].sort(byRegistration).map((each) => [each.id, topicsOf(each)])),
+      subscriptions: Object.fromEntries(
+        [...orchestrators].sort(byRegistration).map((each) => [each.id, topicsOf(each)]),
+      ),
       encryption_enabled: this.#encrypted,
       latency_ms: { p50: at(0.5), p99: at(0.99) },
       timestamp: new Date(atWall).toISOString(),
@@ -100,4 +106,7 @@ export class MessageHub {
 
 const containerTopic = (id: string): string => `container.${id}`;
 const customerTopic = (id: string): string => `customer.${id}`;
-const topicsOf = (orchestrator: Orchestrator): string[] => [containerTopic(orchestrator.id), customerTopic(orchestrator.customerId)];
+const topicsOf = (orchestrator: Orchestrator): string[] => [
+  containerTopic(orchestrator.id),
+  customerTopic(orchestrator.customerId),
+];

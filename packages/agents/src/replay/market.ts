@@ -2,7 +2,7 @@
 import { buildCalendar, type Calendar } from '../data/calendar.ts';
 import type { MarketData } from '../data/market-data.ts';
 import { type BarSeries, barsClosedBy, indexAt, tradeClose, upperBound } from '../data/series.ts';
-import type { MarketSlot } from './ports.ts';
+import type { MarketSlot } from '../trading/ports.ts';
 
 export class Market {
   readonly series: readonly BarSeries[];

@@ -1,0 +1,99 @@
+/**
+ * How a command fails: what happened, why, and the next step, with the exit code that belongs to it.
+ *
+ * Everything a person can meet is one of these; any other exception is an error inside muster. No failure carries a secret.
+ */
+import { type ExitCode, exitCode, exitCodeOfStatus } from './exit-codes.ts';
+import { printable } from './terminal/text.ts';
+
+export interface FailureFacts {
+  readonly what: string;
+  readonly why?: readonly string[];
+  readonly next?: string;
+  readonly code: ExitCode;
+  /** The machine-readable document shown with `-o json`. */
+  readonly document?: Readonly<Record<string, unknown>>;
+}
+
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+  readonly what: string;
+  readonly why: readonly string[];
+  readonly next: string | undefined;
+  readonly code: ExitCode;
+  readonly document: Readonly<Record<string, unknown>>;
+
+  constructor(facts: FailureFacts, cause?: unknown) {
+    super(facts.what, cause === undefined ? undefined : { cause });
+    this.what = facts.what;
+    this.why = facts.why ?? [];
+    this.next = facts.next;
+    this.code = facts.code;
+    this.document = facts.document ?? {
+      title: facts.what,
+      ...(this.why.length > 0 ? { detail: this.why.join(' ') } : {}),
+      ...(facts.next === undefined ? {} : { next: facts.next }),
+    };
+  }
+}
+
+/** Wrong usage: the arguments make no sense. */
+export function usageFailure(what: string, next?: string): CommandFailure {
+  return new CommandFailure({ what, code: exitCode.usage, ...(next === undefined ? {} : { next }) });
+}
+
+/** The failure of a request that was answered with `status` and, usually, a problem document. */
+export function failureOfAnswer(status: number, body: unknown): CommandFailure {
+  const problem = isRecord(body) ? body : {};
+  const title = textOf(problem['title']) ?? `The manager answered ${status}`;
+  const detail = textOf(problem['detail']);
+  const why = [...(detail === undefined ? [] : [detail]), ...fieldErrors(problem), ...reasonsWhyNot(problem)];
+  const next = status === 401 ? 'Sign in with: muster login' : textOf(problem['next']);
+  return new CommandFailure({
+    what: title,
+    why: why.filter((line, index) => line !== title && why.indexOf(line) === index),
+    ...(next === undefined || detail?.includes(next) === true ? {} : { next }),
+    code: exitCodeOfStatus(status),
+    document: isRecord(body) ? body : { status, title },
+  });
+}
+
+function fieldErrors(problem: Readonly<Record<string, unknown>>): string[] {
+  const errors = Array.isArray(problem['errors']) ? problem['errors'] : [];
+  return errors.filter(isRecord).map((each) => `${String(each['path'])}: ${String(each['message'])}`);
+}
+
+/** "Nothing fits" names each orchestrator with its reason; "agents remain" names the agents. */
+function reasonsWhyNot(problem: Readonly<Record<string, unknown>>): string[] {
+  const orchestrators = problem['orchestrators'];
+  const lines: string[] = [];
+  if (Array.isArray(orchestrators)) {
+    for (const each of orchestrators.filter(isRecord)) {
+      const name = each['container_name'] ?? each['name'] ?? each['container_id'] ?? 'orchestrator';
+      lines.push(`${String(name)}: ${String(each['reason'] ?? each['why'] ?? '')}`);
+    }
+  } else if (isRecord(orchestrators)) {
+    for (const [name, reason] of Object.entries(orchestrators)) lines.push(`${name}: ${String(reason)}`);
+  }
+  if (Array.isArray(problem['agents'])) lines.push(`agents: ${problem['agents'].map(String).join(', ')}`);
+  return lines;
+}
+
+/** A failure as the lines for a person; `paint` marks the words that lead them. */
+export function failureLines(
+  failure: CommandFailure,
+  paint: (format: 'red' | 'dim', text: string) => string,
+): readonly string[] {
+  const lines = [`${paint('red', 'muster:')} ${printable(failure.what)}`];
+  for (const line of failure.why) lines.push(`  ${paint('dim', 'why ')}  ${printable(line)}`);
+  if (failure.next !== undefined) lines.push(`  ${paint('dim', 'next')}  ${printable(failure.next)}`);
+  return lines;
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
