@@ -66,7 +66,9 @@ export class CommandDesk {
     }
     try {
       const value: unknown = await handler(command);
-      return value === undefined ? { t: 'answer', id: command.id, ok: true } : { t: 'answer', id: command.id, ok: true, value };
+      return value === undefined
+        ? { t: 'answer', id: command.id, ok: true }
+        : { t: 'answer', id: command.id, ok: true, value };
     } catch (error) {
       if (error instanceof CommandRefused) return refuse(error.code, error.message);
       return refuse('failed', error instanceof Error ? error.message : 'The command failed.');

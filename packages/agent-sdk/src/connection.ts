@@ -35,7 +35,11 @@ export class LineSplitter {
     for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
       this.#parts.push(chunk.subarray(start, end));
       this.#count(end - start);
-      lines.push(this.#parts.length === 1 ? chunk.toString('utf8', start, end) : Buffer.concat(this.#parts).toString('utf8'));
+      lines.push(
+        this.#parts.length === 1
+          ? chunk.toString('utf8', start, end)
+          : Buffer.concat(this.#parts).toString('utf8'),
+      );
       this.#parts = [];
       this.#bytes = 0;
       start = end + 1;

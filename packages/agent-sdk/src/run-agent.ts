@@ -86,6 +86,8 @@ export interface AgentHost {
   readonly backoffMaxMs: number;
 }
 
+type WelcomeFrame = Extract<OrchestratorToAgentFrame, { t: 'welcome' }>;
+
 interface CurrentHealth {
   state: AgentLifecycle;
   ok: boolean;
@@ -109,7 +111,11 @@ export class AgentRunner {
   #prepared: Promise<void> | undefined;
   #welcomed = false;
   #configText = '';
-  #fence: { epoch: number; sub: number; deadlineUptimeMs: number | null } = { epoch: 0, sub: 0, deadlineUptimeMs: null };
+  #fence: WelcomeFrame['fence'] = {
+    epoch: 0,
+    sub: 0,
+    deadlineUptimeMs: null,
+  };
   #ready = false;
   #stopping = false;
   #health: CurrentHealth = { state: 'initializing', ok: true, detail: undefined };
@@ -145,6 +151,8 @@ export class AgentRunner {
     this.#setHealth('stopping', request.reason, true);
     let code: number = exitCodes.stopped;
     try {
+      // A program that is still being set up is stopped once it exists; the kill after the grace time bounds the wait.
+      await this.#prepared;
       await this.#program?.stop?.(request);
     } catch (error) {
       code = exitCodes.failed;
@@ -169,7 +177,10 @@ export class AgentRunner {
       v: protocolVersion,
       agent: this.#agentId,
       epoch: this.#epoch,
-      sdk: `muster-agent-sdk/${sdkVersion}${this.#definition.name === undefined ? '' : ` ${this.#definition.name}`}`.slice(0, 100),
+      sdk: `muster-agent-sdk/${sdkVersion}${this.#definition.name === undefined ? '' : ` ${this.#definition.name}`}`.slice(
+        0,
+        100,
+      ),
       pid: process.pid,
     });
   }
@@ -179,7 +190,10 @@ export class AgentRunner {
       case 'welcome':
         return this.#welcome(frame);
       case 'refused':
-        this.#log.error('refused by the orchestrator; this process ends itself', { code: frame.code, reason: frame.message });
+        this.#log.error('refused by the orchestrator; this process ends itself', {
+          code: frame.code,
+          reason: frame.message,
+        });
         return this.#host.exit(exitCodes.refused);
       case 'command':
         return this.#answer({ id: frame.id, verb: frame.verb, args: frame.args });
@@ -197,7 +211,7 @@ export class AgentRunner {
     }
   }
 
-  #welcome(frame: Extract<OrchestratorToAgentFrame, { t: 'welcome' }>): void {
+  #welcome(frame: WelcomeFrame): void {
     const first = this.#configText === '';
     const configText = JSON.stringify(frame.config);
     this.#welcomed = true;
@@ -209,29 +223,15 @@ export class AgentRunner {
       this.#prepared = this.#setup(frame).catch((error: unknown) => this.fail(error));
       return;
     }
-    if (configText !== this.#configText) this.#log.warn('a changed configuration takes effect at the next start of this agent');
+    if (configText !== this.#configText)
+      this.#log.warn('a changed configuration takes effect at the next start of this agent');
     if (this.#ready) this.#connection.send({ t: 'ready' });
     this.#state.resend();
     this.#report();
   }
 
-  async #setup(frame: Extract<OrchestratorToAgentFrame, { t: 'welcome' }>): Promise<void> {
-    const runner = this;
-    const fence: Fence = {
-      get epoch() {
-        return runner.#fence.epoch;
-      },
-      get sub() {
-        return runner.#fence.sub;
-      },
-      get orderIdPrefix() {
-        return `e${runner.#fence.epoch}`;
-      },
-      get deadlineUptimeMs() {
-        return runner.#fence.deadlineUptimeMs;
-      },
-      canTrade: () => runner.#fence.deadlineUptimeMs === null || uptime() * 1000 < runner.#fence.deadlineUptimeMs,
-    };
+  async #setup(frame: WelcomeFrame): Promise<void> {
+    const fence = this.#liveFence();
     const program = await this.#definition.setup({
       agentId: this.#agentId,
       agentType: frame.agentType,
@@ -243,7 +243,8 @@ export class AgentRunner {
       state: this.#state,
       connected: () => this.#welcomed,
       ready: () => this.#becomeReady(),
-      health: (state, detail, ok) => this.#setHealth(state, detail, ok ?? (state !== 'failed' && state !== 'degraded')),
+      health: (state, detail, ok) =>
+        this.#setHealth(state, detail, ok ?? (state !== 'failed' && state !== 'degraded')),
       metrics: (values) => {
         this.#metrics = finiteOnly(values);
       },
@@ -252,6 +253,29 @@ export class AgentRunner {
     });
     this.#program = program ?? {};
     this.#report();
+  }
+
+  /** A view of the newest fence, so that whoever holds it sees renewals. */
+  #liveFence(): Fence {
+    const current = (): WelcomeFrame['fence'] => this.#fence;
+    return {
+      get epoch() {
+        return current().epoch;
+      },
+      get sub() {
+        return current().sub;
+      },
+      get orderIdPrefix() {
+        return `e${current().epoch}`;
+      },
+      get deadlineUptimeMs() {
+        return current().deadlineUptimeMs;
+      },
+      canTrade: () => {
+        const { deadlineUptimeMs } = current();
+        return deadlineUptimeMs === null || uptime() * 1000 < deadlineUptimeMs;
+      },
+    };
   }
 
   #becomeReady(): void {
@@ -270,7 +294,10 @@ export class AgentRunner {
   #sendHealth(): void {
     if (!this.#welcomed) return;
     const { state, ok, detail } = this.#health;
-    this.#connection.send(detail === undefined ? { t: 'health', state, ok } : { t: 'health', state, ok, detail }, true);
+    this.#connection.send(
+      detail === undefined ? { t: 'health', state, ok } : { t: 'health', state, ok, detail },
+      true,
+    );
   }
 
   #schedule(intervalMs: number): void {
@@ -289,7 +316,8 @@ export class AgentRunner {
       return;
     }
     this.#sendHealth();
-    if (this.#welcomed && Object.keys(this.#metrics).length > 0) this.#connection.send({ t: 'metrics', values: this.#metrics }, true);
+    if (this.#welcomed && Object.keys(this.#metrics).length > 0)
+      this.#connection.send({ t: 'metrics', values: this.#metrics }, true);
   }
 
   #answer(command: AgentCommand): void {
@@ -297,14 +325,18 @@ export class AgentRunner {
     void answered.then((frame) => {
       if (this.#connection.send(frame)) return;
       if (!this.#connection.open) return; // Asked again after the reconnect, and answered from memory.
-      const error = { code: 'answer-too-large', message: 'The answer exceeds one protocol line; ask for a smaller page.' };
+      const error = {
+        code: 'answer-too-large',
+        message: 'The answer exceeds one protocol line; ask for a smaller page.',
+      };
       this.#connection.send({ t: 'answer', id: command.id, ok: false, error });
     });
   }
 
   #lost(reason: string): void {
     this.#welcomed = false;
-    if (!this.#stopping) this.#log.warn('the orchestrator is out of reach; the agent goes on and connects again', { reason });
+    if (!this.#stopping)
+      this.#log.warn('the orchestrator is out of reach; the agent goes on and connects again', { reason });
   }
 }
 
@@ -322,7 +354,9 @@ export function runAgent(definition: AgentDefinition): void {
   };
   const path = host.environment['MUSTER_SOCKET'];
   if (path === undefined || path === '') {
-    createLog(host.write).error('MUSTER_SOCKET is not set: an agent is started by an orchestrator, for example with "muster deploy"');
+    createLog(host.write).error(
+      'MUSTER_SOCKET is not set: an agent is started by an orchestrator, for example with "muster deploy"',
+    );
     host.exit(exitCodes.notSupervised);
     return;
   }
@@ -344,4 +378,3 @@ function finiteOnly(values: Readonly<Record<string, number>>): Record<string, nu
 function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
-

@@ -61,10 +61,17 @@ export class StateClient implements AgentState {
     if (text === undefined) throw new TypeError(`the value of state key "${key}" has no JSON form`);
     const bytes = Buffer.byteLength(text);
     if (bytes > stateValueMaxBytes) {
-      throw new RangeError(`the value of state key "${key}" has ${bytes} bytes; at most ${stateValueMaxBytes} are allowed`);
+      throw new RangeError(
+        `the value of state key "${key}" has ${bytes} bytes; at most ${stateValueMaxBytes} are allowed`,
+      );
     }
     // The value is copied through its text so that a later change by the caller cannot alter a resent request.
-    await this.#request({ t: 'state.put', id: this.#id(), key: checkedKey(key), value: JSON.parse(text) as unknown });
+    await this.#request({
+      t: 'state.put',
+      id: this.#id(),
+      key: checkedKey(key),
+      value: JSON.parse(text) as unknown,
+    });
   }
 
   async delete(key: string): Promise<void> {
@@ -77,12 +84,20 @@ export class StateClient implements AgentState {
   }
 
   /** Takes a `result` frame; one that belongs to no request is ignored (an answer to a request answered before). */
-  settle(id: string, ok: boolean, value: unknown, error: { code: string; message: string } | undefined): void {
+  settle(
+    id: string,
+    ok: boolean,
+    value: unknown,
+    error: { code: string; message: string } | undefined,
+  ): void {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
     if (ok) waiting.resolve(value ?? null);
-    else waiting.reject(new StateRefused(error?.code ?? 'refused', error?.message ?? 'The orchestrator refused the request.'));
+    else
+      waiting.reject(
+        new StateRefused(error?.code ?? 'refused', error?.message ?? 'The orchestrator refused the request.'),
+      );
   }
 
   #id(): string {

@@ -64,16 +64,26 @@ export class SocketOrchestrator {
   }
 
   /** Sends a command and resolves with its answer. */
-  async command(verb: string, args: Record<string, unknown> = {}, id = `c${this.#nextId++}`): Promise<FrameOf<'answer'>> {
+  async command(
+    verb: string,
+    args: Record<string, unknown> = {},
+    id = `c${this.#nextId++}`,
+  ): Promise<FrameOf<'answer'>> {
     const from = this.frames.length;
     this.send({ t: 'command', id, verb, args });
     return this.next('answer', (answer) => answer.id === id, from);
   }
 
   /** The first frame of this kind at or after index `from` that satisfies `wanted`; waits for it. */
-  async next<T extends AgentFrame['t']>(kind: T, wanted: (frame: FrameOf<T>) => boolean = () => true, from = 0): Promise<FrameOf<T>> {
+  async next<T extends AgentFrame['t']>(
+    kind: T,
+    wanted: (frame: FrameOf<T>) => boolean = () => true,
+    from = 0,
+  ): Promise<FrameOf<T>> {
     for (;;) {
-      const found = this.frames.slice(from).find((frame): frame is FrameOf<T> => frame.t === kind && wanted(frame as FrameOf<T>));
+      const found = this.frames
+        .slice(from)
+        .find((frame): frame is FrameOf<T> => frame.t === kind && wanted(frame as FrameOf<T>));
       if (found !== undefined) return found;
       await new Promise<void>((resolve) => this.#watchers.add(resolve));
     }
@@ -123,8 +133,22 @@ export class SocketOrchestrator {
   }
 
   #greeting(): OrchestratorToAgentFrame {
-    const { refuse, agentType = 'test_agent', config = {}, epoch = 1, sub = 1, reportIntervalMs = 1_000 } = this.options;
+    const {
+      refuse,
+      agentType = 'test_agent',
+      config = {},
+      epoch = 1,
+      sub = 1,
+      reportIntervalMs = 1_000,
+    } = this.options;
     if (refuse !== undefined) return { t: 'refused', ...refuse };
-    return { t: 'welcome', v: 1, agentType, config, fence: { epoch, sub, deadlineUptimeMs: null }, reportIntervalMs };
+    return {
+      t: 'welcome',
+      v: 1,
+      agentType,
+      config,
+      fence: { epoch, sub, deadlineUptimeMs: null },
+      reportIntervalMs,
+    };
   }
 }

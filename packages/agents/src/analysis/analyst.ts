@@ -44,7 +44,17 @@ export class Analyst {
       if (indicator !== undefined) this.#overClose.set(name, indicator);
     }
     this.#atr = names.includes('atr') ? new Atr(periods.atr) : undefined;
-    this.#view = { symbol, bar_time: null, close: null, n_bars: 0, bad_bars: 0, missing_bars: 0, warm: false, values: {}, signals: [] };
+    this.#view = {
+      symbol,
+      bar_time: null,
+      close: null,
+      n_bars: 0,
+      bad_bars: 0,
+      missing_bars: 0,
+      warm: false,
+      values: {},
+      signals: [],
+    };
   }
 
   get view(): AnalysisView {
@@ -55,7 +65,8 @@ export class Analyst {
   update(barTime: number, bar: PriceRange): void {
     const before = this.#view;
     const values: Record<string, number | null> = {};
-    for (const [name, indicator] of this.#overClose) put(values, name, this.#periods, indicator.update(bar.close));
+    for (const [name, indicator] of this.#overClose)
+      put(values, name, this.#periods, indicator.update(bar.close));
     if (this.#atr !== undefined) values[`atr_${this.#periods.atr}`] = this.#atr.update(bar);
     this.#view = {
       ...before,
@@ -75,7 +86,8 @@ export class Analyst {
 
   /** The slot has no bar of this symbol although it traded before. */
   skipMissing(): void {
-    if (this.#view.n_bars > 0) this.#view = { ...this.#view, missing_bars: this.#view.missing_bars + 1, signals: ['gap'] };
+    if (this.#view.n_bars > 0)
+      this.#view = { ...this.#view, missing_bars: this.#view.missing_bars + 1, signals: ['gap'] };
   }
 
   save(): SavedState {
@@ -131,7 +143,12 @@ function put(values: Record<string, number | null>, name: string, periods: Perio
 }
 
 /** Crossings compare with the bar before; levels speak of this bar alone. Wilder's 70 and 30 for the RSI. */
-function signalsOf(before: AnalysisView, close: number, values: Readonly<Record<string, number | null>>, periods: Periods): string[] {
+function signalsOf(
+  before: AnalysisView,
+  close: number,
+  values: Readonly<Record<string, number | null>>,
+  periods: Periods,
+): string[] {
   const signals: string[] = [];
   const crossing = (name: string, was: number | null | undefined, is: number | null | undefined): void => {
     if (was === null || was === undefined || is === null || is === undefined) return;
@@ -141,7 +158,10 @@ function signalsOf(before: AnalysisView, close: number, values: Readonly<Record<
   const rsi = values[`rsi_${periods.rsi}`];
   if (typeof rsi === 'number' && rsi > 70) signals.push('rsi_overbought');
   if (typeof rsi === 'number' && rsi < 30) signals.push('rsi_oversold');
-  const { bollinger_upper: upper, bollinger_lower: lower } = values as { bollinger_upper?: number | null; bollinger_lower?: number | null };
+  const { bollinger_upper: upper, bollinger_lower: lower } = values as {
+    bollinger_upper?: number | null;
+    bollinger_lower?: number | null;
+  };
   if (typeof upper === 'number' && close > upper) signals.push('above_upper_band');
   if (typeof lower === 'number' && close < lower) signals.push('below_lower_band');
   crossing('macd_cross', before.values['macd_histogram'], values['macd_histogram']);

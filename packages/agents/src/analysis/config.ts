@@ -27,7 +27,11 @@ export interface AnalysisConfig {
   readonly data: { readonly source: 'bundled' | 'path'; readonly set: string };
   readonly maxBarMove: number;
   readonly confirmedMoves: readonly string[];
-  readonly replay: { readonly barsPerSecond: number; readonly loop: boolean; readonly start: string | undefined };
+  readonly replay: {
+    readonly barsPerSecond: number;
+    readonly loop: boolean;
+    readonly start: string | undefined;
+  };
   /** SHA-256 over what the values depend on. */
   readonly hash: string;
 }
@@ -36,7 +40,12 @@ interface RawConfig {
   readonly symbols?: readonly string[];
   readonly indicators?: readonly IndicatorName[];
   readonly periods?: Partial<Periods>;
-  readonly data?: { readonly source?: string; readonly set?: string; readonly max_bar_move?: number; readonly confirmed_moves?: readonly string[] };
+  readonly data?: {
+    readonly source?: string;
+    readonly set?: string;
+    readonly max_bar_move?: number;
+    readonly confirmed_moves?: readonly string[];
+  };
   readonly replay?: { readonly bars_per_second?: number; readonly loop?: boolean; readonly start?: string };
 }
 
@@ -61,7 +70,9 @@ export function resolveAnalysisConfig(config: Readonly<Record<string, unknown>>)
       loop: raw.replay?.loop === true,
       start: raw.replay?.start,
     },
-    hash: createHash('sha256').update(JSON.stringify([resolved, raw.replay?.start ?? null])).digest('hex'),
+    hash: createHash('sha256')
+      .update(JSON.stringify([resolved, raw.replay?.start ?? null]))
+      .digest('hex'),
   };
 }
 

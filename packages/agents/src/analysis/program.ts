@@ -2,7 +2,7 @@
  * The analysis agent's program: computes indicators at each bar close, serves the last values, trades nothing.
  * Life cycle and pace are those of the trading agent without an account.
  */
-import { type AgentCommand, type AgentContext, type AgentProgram, CommandRefused } from '@muster/agent-sdk';
+import { type AgentCommand, type AgentContext, type AgentProgram, type CommandHandler, CommandRefused } from '@muster/agent-sdk';
 import { validateConfig } from '../config/validate-config.ts';
 import { dateOf, instantText } from '../data/calendar.ts';
 import { DataMissing, loadMarketData } from '../data/market-data.ts';
@@ -19,7 +19,8 @@ const metricSymbolsMax = 50;
 export function startAnalysis(context: AgentContext): AgentProgram {
   context.health('initializing');
   const issues = validateConfig('analysis_agent', context.config);
-  if (issues.length > 0) return waitFailed(context, issues.map(({ path, message }) => `${path || '/'} ${message}`).join('; '));
+  if (issues.length > 0)
+    return waitFailed(context, issues.map(({ path, message }) => `${path || '/'} ${message}`).join('; '));
   const config = resolveAnalysisConfig(context.config);
   let session: AnalysisSession;
   try {
@@ -28,7 +29,8 @@ export function startAnalysis(context: AgentContext): AgentProgram {
     const data = loadMarketData({ ...config.data, directory, universe, maxBarMove, confirmedMoves });
     session = new AnalysisSession(config, data, new RecordLog(context.stateDir));
   } catch (error) {
-    if (error instanceof DataMissing || error instanceof JournalDamaged) return waitFailed(context, error.message);
+    if (error instanceof DataMissing || error instanceof JournalDamaged)
+      return waitFailed(context, error.message);
     throw error;
   }
   const program = new AnalysisProgram(context, config, session);
@@ -93,7 +95,10 @@ class AnalysisProgram implements AgentProgram {
   }
 
   #historyEnded(): void {
-    this.#detail = this.#session.length === 0 ? 'there is no history' : `history ended at ${dateOf(this.#session.barTime)}`;
+    this.#detail =
+      this.#session.length === 0
+        ? 'there is no history'
+        : `history ended at ${dateOf(this.#session.barTime)}`;
     this.#context.log.info('history ended');
     this.#context.health('running', this.#detail);
     this.report();
@@ -104,7 +109,8 @@ class AnalysisProgram implements AgentProgram {
     const views = this.#session.analysts.map(({ view }) => view);
     if (symbol === undefined) return views;
     const found = views.filter((view) => view.symbol === symbol);
-    if (found.length === 0) throw new CommandRefused('unknown-symbol', `This agent does not analyse "${String(symbol)}".`);
+    if (found.length === 0)
+      throw new CommandRefused('unknown-symbol', `This agent does not analyse ${JSON.stringify(symbol)}.`);
     return found;
   }
 
@@ -127,8 +133,11 @@ class AnalysisProgram implements AgentProgram {
   }
 
   #registerVerbs(): void {
-    const { command } = this.#context;
-    const timed = (view: AnalysisView): unknown => ({ ...view, bar_time: view.bar_time === null ? null : instantText(view.bar_time) });
+    const command = (verb: string, handler: CommandHandler): void => this.#context.command(verb, handler);
+    const timed = (view: AnalysisView): unknown => ({
+      ...view,
+      bar_time: view.bar_time === null ? null : instantText(view.bar_time),
+    });
     const status = (): unknown => ({
       state: 'running',
       detail: this.#detail ?? null,
@@ -150,7 +159,12 @@ class AnalysisProgram implements AgentProgram {
     command('signals', (asked) => ({
       signals: this.#views(asked)
         .filter(({ signals }) => signals.length > 0)
-        .map(({ symbol, bar_time: at, close, signals }) => ({ symbol, bar_time: at === null ? null : instantText(at), close, signals })),
+        .map(({ symbol, bar_time: at, close, signals }) => ({
+          symbol,
+          bar_time: at === null ? null : instantText(at),
+          close,
+          signals,
+        })),
     }));
     command('config', () => ({ config: this.#context.config, hash: this.#config.hash }));
   }

@@ -90,7 +90,12 @@ export class AnalysisSession {
 
   save(): void {
     const analysts = Object.fromEntries(this.#analysts.map((analyst) => [analyst.symbol, analyst.save()]));
-    const saved: SavedSession = { hash: this.#config.hash, position: this.#position, signalsTotal: this.#signalsTotal, analysts };
+    const saved: SavedSession = {
+      hash: this.#config.hash,
+      position: this.#position,
+      signalsTotal: this.#signalsTotal,
+      analysts,
+    };
     this.#log.writeSnapshot(saved);
   }
 

@@ -16,15 +16,28 @@ const symbols = { type: 'array', items: symbol, minItems: 1, maxItems: 500, uniq
 
 const data = {
   type: 'object',
-  description: 'Where prices come from. "bundled" holds equity_daily; "path" reads the directory MUSTER_MARKET_DATA of the orchestrator.',
+  description:
+    'Where prices come from. "bundled" holds equity_daily; "path" reads the directory MUSTER_MARKET_DATA of the orchestrator.',
   properties: {
     source: { type: 'string', enum: ['bundled', 'path'], default: 'bundled' },
-    set: { type: 'string', enum: ['equity_daily', 'crypto_daily', 'crypto_5m', 'crypto_1m'], default: 'equity_daily' },
-    max_bar_move: { type: 'number', exclusiveMinimum: 0, maximum: 100, description: 'Larger moves of one bar quarantine the symbol.' },
+    set: {
+      type: 'string',
+      enum: ['equity_daily', 'crypto_daily', 'crypto_5m', 'crypto_1m'],
+      default: 'equity_daily',
+    },
+    max_bar_move: {
+      type: 'number',
+      exclusiveMinimum: 0,
+      maximum: 100,
+      description: 'Larger moves of one bar quarantine the symbol.',
+    },
     confirmed_moves: {
       type: 'array',
       maxItems: 100,
-      items: { type: 'string', pattern: '^[A-Za-z0-9._:/-]{1,40}@\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}:\\d{2}Z)?$' },
+      items: {
+        type: 'string',
+        pattern: '^[A-Za-z0-9._:/-]{1,40}@\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}:\\d{2}Z)?$',
+      },
       description: 'Large moves that are real, as SYMBOL@date.',
     },
   },
@@ -33,9 +46,23 @@ const data = {
 const replay = {
   type: 'object',
   properties: {
-    bars_per_second: { type: 'number', minimum: 0, maximum: 1_000_000, default: 2, description: '0 = as fast as possible.' },
-    loop: { type: 'boolean', default: false, description: 'Start over with a fresh account when history ends.' },
-    start: { type: 'string', pattern: '^\\d{4}-\\d{2}-\\d{2}$', description: 'Market time begins here; earlier bars are history.' },
+    bars_per_second: {
+      type: 'number',
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 2,
+      description: '0 = as fast as possible.',
+    },
+    loop: {
+      type: 'boolean',
+      default: false,
+      description: 'Start over with a fresh account when history ends.',
+    },
+    start: {
+      type: 'string',
+      pattern: '^\\d{4}-\\d{2}-\\d{2}$',
+      description: 'Market time begins here; earlier bars are history.',
+    },
   },
 };
 
@@ -146,7 +173,8 @@ export const agentTypes: readonly AgentTypeRecipe[] = [
     type: 'trading_agent',
     version: '1.0.0',
     title: 'Trading agent',
-    description: 'Trades a momentum book over a universe in a paper account; history is replayed at a chosen speed.',
+    description:
+      'Trades a momentum book over a universe in a paper account; history is replayed at a chosen speed.',
     trading: true,
     run: { kind: 'node', entry: '@muster/agents/trading' },
     configSchema: tradingSchema,

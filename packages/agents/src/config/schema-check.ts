@@ -16,7 +16,8 @@ type Schema = Readonly<Record<string, unknown>>;
 /** All violations of `schema` by `value`, in order of the schema's keys. */
 export function checkSchema(schema: Schema, value: unknown, path = ''): ConfigIssue[] {
   const type = schema['type'];
-  if (typeof type === 'string' && !hasType(type, value)) return [{ path, message: `must be ${article(type)}` }];
+  if (typeof type === 'string' && !hasType(type, value))
+    return [{ path, message: `must be ${article(type)}` }];
   const allowed = schema['enum'];
   if (Array.isArray(allowed) && !allowed.includes(value)) {
     return [{ path, message: `must be one of: ${allowed.map((one) => JSON.stringify(one)).join(', ')}` }];
@@ -38,7 +39,8 @@ function checkNumber(schema: Schema, value: number, path: string): ConfigIssue[]
   const issues: ConfigIssue[] = [];
   for (const [key, holds, words] of rules) {
     const limit = schema[key];
-    if (typeof limit === 'number' && !holds(limit)) issues.push({ path, message: `must be ${words} ${limit}` });
+    if (typeof limit === 'number' && !holds(limit))
+      issues.push({ path, message: `must be ${words} ${limit}` });
   }
   return issues;
 }
@@ -52,16 +54,24 @@ function checkText(schema: Schema, value: string, path: string): ConfigIssue[] {
 function checkArray(schema: Schema, value: readonly unknown[], path: string): ConfigIssue[] {
   const issues: ConfigIssue[] = [];
   const { minItems, maxItems, items } = schema as { minItems?: number; maxItems?: number; items?: Schema };
-  if (minItems !== undefined && value.length < minItems) issues.push({ path, message: `must have at least ${minItems} entries` });
-  if (maxItems !== undefined && value.length > maxItems) return [{ path, message: `must have at most ${maxItems} entries` }];
-  if (schema['uniqueItems'] === true && new Set(value).size !== value.length) issues.push({ path, message: 'must not name anything twice' });
-  if (items !== undefined) for (const [index, one] of value.entries()) issues.push(...checkSchema(items, one, `${path}/${index}`));
+  if (minItems !== undefined && value.length < minItems)
+    issues.push({ path, message: `must have at least ${minItems} entries` });
+  if (maxItems !== undefined && value.length > maxItems)
+    return [{ path, message: `must have at most ${maxItems} entries` }];
+  if (schema['uniqueItems'] === true && new Set(value).size !== value.length)
+    issues.push({ path, message: 'must not name anything twice' });
+  if (items !== undefined)
+    for (const [index, one] of value.entries()) issues.push(...checkSchema(items, one, `${path}/${index}`));
   return issues;
 }
 
 function checkObject(schema: Schema, value: Schema, path: string): ConfigIssue[] {
   const properties = (schema['properties'] ?? {}) as Readonly<Record<string, Schema>>;
-  return Object.entries(properties).flatMap(([key, property]) => (Object.hasOwn(value, key) && value[key] !== undefined ? checkSchema(property, value[key], `${path}/${key}`) : []));
+  return Object.entries(properties).flatMap(([key, property]) =>
+    Object.hasOwn(value, key) && value[key] !== undefined
+      ? checkSchema(property, value[key], `${path}/${key}`)
+      : [],
+  );
 }
 
 function hasType(type: string, value: unknown): boolean {

@@ -65,10 +65,20 @@ export class Macd implements Indicator<number, MacdValue> {
     return signal === null ? null : { macd, signal, histogram: macd - signal };
   }
   save(): unknown {
-    return { fast: this.#fast.save(), slow: this.#slow.save(), signal: this.#signal.save(), seen: Math.min(this.#seen, this.#skip) };
+    return {
+      fast: this.#fast.save(),
+      slow: this.#slow.save(),
+      signal: this.#signal.save(),
+      seen: Math.min(this.#seen, this.#skip),
+    };
   }
   restore(state: unknown): void {
-    const { fast, slow, signal, seen } = state as { fast: unknown; slow: unknown; signal: unknown; seen: number };
+    const { fast, slow, signal, seen } = state as {
+      fast: unknown;
+      slow: unknown;
+      signal: unknown;
+      seen: number;
+    };
     this.#fast.restore(fast);
     this.#slow.restore(slow);
     this.#signal.restore(signal);

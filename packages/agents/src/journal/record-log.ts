@@ -115,11 +115,16 @@ function readSnapshot(path: string): { seq: number; state: unknown } | undefined
   const text = readIfThere(path).toString('utf8');
   if (text === '') return undefined;
   const body = text.slice(9).trimEnd();
-  if (text.slice(0, 8) !== checksum(body)) throw new JournalDamaged(`${path} is damaged: its checksum does not match.`);
+  if (text.slice(0, 8) !== checksum(body))
+    throw new JournalDamaged(`${path} is damaged: its checksum does not match.`);
   return JSON.parse(body) as { seq: number; state: unknown };
 }
 
-function parseLog(bytes: Buffer, after: number, path: string): { records: unknown[]; seq: number; goodBytes: number } {
+function parseLog(
+  bytes: Buffer,
+  after: number,
+  path: string,
+): { records: unknown[]; seq: number; goodBytes: number } {
   const records: unknown[] = [];
   let seq = after;
   let start = 0;
@@ -127,11 +132,13 @@ function parseLog(bytes: Buffer, after: number, path: string): { records: unknow
     const end = bytes.indexOf(10, start);
     const entry = end === -1 ? undefined : parseLine(bytes.toString('utf8', start, end));
     if (entry === undefined) {
-      if (hasWholeRecord(bytes, start + 1)) throw new JournalDamaged(`${path} is damaged at line ${line}; whole records follow it.`);
+      if (hasWholeRecord(bytes, start + 1))
+        throw new JournalDamaged(`${path} is damaged at line ${line}; whole records follow it.`);
       return { records, seq, goodBytes: start };
     }
     if (entry.seq > after) {
-      if (entry.seq !== seq + 1) throw new JournalDamaged(`${path} has record ${entry.seq} at line ${line} where ${seq + 1} belongs.`);
+      if (entry.seq !== seq + 1)
+        throw new JournalDamaged(`${path} has record ${entry.seq} at line ${line} where ${seq + 1} belongs.`);
       seq = entry.seq;
       records.push(entry.record);
     }

@@ -28,10 +28,14 @@ export function buildBook(scores: readonly Score[], params: MomentumParams): Tar
   });
   let gross = 0;
   for (const weight of weights) gross += Math.abs(weight);
-  if (gross > params.maxGross) for (const index of weights.keys()) weights[index] = (weights[index] as number) * (params.maxGross / gross);
+  if (gross > params.maxGross)
+    for (const index of weights.keys())
+      weights[index] = (weights[index] as number) * (params.maxGross / gross);
 
   const rankOf = new Map(ranked.map((score, index) => [score.id, index + 1]));
-  const held = new Map(chosen.map(({ score, side }, index) => [score.id, { side, weight: weights[index] as number }]));
+  const held = new Map(
+    chosen.map(({ score, side }, index) => [score.id, { side, weight: weights[index] as number }]),
+  );
   return [...scores]
     .sort((a, b) => byCodeUnit(a.id, b.id))
     .map((score) => {
@@ -56,7 +60,8 @@ function chooseSides(ranked: readonly Score[], params: MomentumParams): Choice[]
   for (const [index, score] of ranked.entries()) {
     const trend = score.signal?.rTs ?? 0;
     if (index < q && (!params.absFilter || trend > 0)) chosen.push({ score, side: 1, divisor: q });
-    if (shorts && index >= count - q && (!params.absFilter || trend < 0)) chosen.push({ score, side: -1, divisor: q });
+    if (shorts && index >= count - q && (!params.absFilter || trend < 0))
+      chosen.push({ score, side: -1, divisor: q });
   }
   return chosen;
 }

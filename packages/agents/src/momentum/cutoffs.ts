@@ -27,7 +27,10 @@ function monthEnds(calendar: Calendar): Cutoff[] {
   for (let slot = 0; slot < openAt.length; slot += 1) {
     const name = dateOf(openAt[slot] as number);
     const next = openAt[slot + 1];
-    const ends = next === undefined ? isLastWeekday(openAt[slot] as number) : dateOf(next).slice(0, 7) !== name.slice(0, 7);
+    const ends =
+      next === undefined
+        ? isLastWeekday(openAt[slot] as number)
+        : dateOf(next).slice(0, 7) !== name.slice(0, 7);
     if (ends) cutoffs.push({ slot, at: closeAt[slot] as number, name });
   }
   return cutoffs;

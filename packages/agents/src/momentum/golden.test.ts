@@ -10,7 +10,8 @@ import { ownersOf } from './rendezvous.ts';
 import { scoreSymbol } from './score.ts';
 import { targetLines, targetsHeader } from './targets.ts';
 
-const golden = (name: string): string => readFileSync(join(import.meta.dirname, '../../data/golden', name), 'utf8');
+const golden = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../../data/golden', name), 'utf8');
 
 /** The whole table from the first cut-off the expected file has. */
 function targetsText(data: ReturnType<typeof loadMarketData>, params: MomentumParams, from: string): string {
@@ -28,17 +29,22 @@ describe('golden targets', () => {
   const equities = loadMarketData({ source: 'bundled', set: 'equity_daily', maxBarMove: 0.4 });
 
   test('the long-only book over 12 equities is text-equal', () => {
-    expect(targetsText(equities, dailyMomentum, '2010-12-31')).toBe(golden('momentum_equity_daily_targets.csv'));
+    expect(targetsText(equities, dailyMomentum, '2010-12-31')).toBe(
+      golden('momentum_equity_daily_targets.csv'),
+    );
   });
 
   test('the long/short book over 12 equities is text-equal', () => {
     const params = { ...dailyMomentum, allowShort: true, absFilter: false };
-    expect(targetsText(equities, params, '2010-12-31')).toBe(golden('momentum_equity_daily_longshort_targets.csv'));
+    expect(targetsText(equities, params, '2010-12-31')).toBe(
+      golden('momentum_equity_daily_longshort_targets.csv'),
+    );
   });
 
   test('owners of every symbol equal the table for each membership', () => {
     const members: Record<string, string[]> = {};
-    for (const count of [1, 2, 3, 5, 8]) members[String(count)] = Array.from({ length: count }, (_, index) => `agent-${index + 1}`);
+    for (const count of [1, 2, 3, 5, 8])
+      members[String(count)] = Array.from({ length: count }, (_, index) => `agent-${index + 1}`);
     members['5-minus-agent-3'] = (members['5'] ?? []).filter((name) => name !== 'agent-3');
     const rows = golden('hrw_assignment.csv').trim().split('\n').slice(1);
     const wrong = rows.filter((row) => {
@@ -51,7 +57,10 @@ describe('golden targets', () => {
 });
 
 const external = process.env['MUSTER_MARKET_DATA'];
-if (external === undefined) process.stdout.write('external data absent: golden crypto_5m targets were not compared (set MUSTER_MARKET_DATA)\n');
+if (external === undefined)
+  process.stdout.write(
+    'external data absent: golden crypto_5m targets were not compared (set MUSTER_MARKET_DATA)\n',
+  );
 
 describe.runIf(external !== undefined)('golden targets over external data', () => {
   test('the five-minute book over six pairs is text-equal', () => {

@@ -5,8 +5,9 @@
  * `maxUnscoredEpochs` consecutive cut-offs: then it is closed. Reductions come first, then increases, each by id. The cash
  * cut happens at execution, where the fill price is known.
  */
-import { absolute, type Fixed, fixed, toNumber, truncateToStep } from '../money/fixed-point.ts';
+
 import { byCodeUnit } from '../data/order.ts';
+import { absolute, type Fixed, fixed, toNumber, truncateToStep } from '../money/fixed-point.ts';
 import type { Target } from './book.ts';
 import type { MomentumParams } from './params.ts';
 
@@ -72,7 +73,10 @@ export function planOrders(
     const position = account.positions.get(target.id) ?? 0n;
     if (!(price > 0)) continue;
     const weight = (target.weight ?? 0) * scale;
-    const wanted = truncateToStep(fixed((weight * (equity * (1 - params.cashBuffer))) / price), venue.quantityStep);
+    const wanted = truncateToStep(
+      fixed((weight * (equity * (1 - params.cashBuffer))) / price),
+      venue.quantityStep,
+    );
     const order = orderTowards(target.id, position, wanted, price);
     if (order !== undefined && worthwhile(order, wanted, equity, params, venue)) orders.push(order);
   }
@@ -118,7 +122,12 @@ function grossScale(
   return Math.max(0, params.maxGross - h) / gross;
 }
 
-function orderTowards(id: string, position: Fixed, wanted: Fixed, refPrice: number): PlannedOrder | undefined {
+function orderTowards(
+  id: string,
+  position: Fixed,
+  wanted: Fixed,
+  refPrice: number,
+): PlannedOrder | undefined {
   const delta = wanted - position;
   if (delta === 0n) return undefined;
   const sameSide = wanted === 0n || wanted > 0n === position > 0n;
@@ -126,7 +135,13 @@ function orderTowards(id: string, position: Fixed, wanted: Fixed, refPrice: numb
   return { id, side: delta > 0n ? 'buy' : 'sell', quantity: absolute(delta), refPrice, purpose };
 }
 
-function worthwhile(order: PlannedOrder, wanted: Fixed, equity: number, params: MomentumParams, venue: VenueRules): boolean {
+function worthwhile(
+  order: PlannedOrder,
+  wanted: Fixed,
+  equity: number,
+  params: MomentumParams,
+  venue: VenueRules,
+): boolean {
   const notional = toNumber(order.quantity) * order.refPrice;
   if (wanted !== 0n && notional < params.rebalanceThreshold * equity) return false;
   return notional >= venue.minNotional;

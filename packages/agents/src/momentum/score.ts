@@ -30,11 +30,18 @@ export interface Signal {
 }
 
 /** Scores a symbol at the cut-off instant `at` (the close of a calendar slot). */
-export function scoreSymbol(series: BarSeries, calendar: Calendar, at: number, params: MomentumParams): Score {
+export function scoreSymbol(
+  series: BarSeries,
+  calendar: Calendar,
+  at: number,
+  params: MomentumParams,
+): Score {
   const bars = barsClosedBy(series, at);
   const close = bars === 0 ? Number.NaN : tradeClose(series, bars - 1);
   const window =
-    calendar.kind === 'exchange' ? sessionWindow(series, bars, at, params) : gridWindow(series, bars, at, calendar.intervalMs, params);
+    calendar.kind === 'exchange'
+      ? sessionWindow(series, bars, at, params)
+      : gridWindow(series, bars, at, calendar.intervalMs, params);
   if (typeof window === 'string') return { id: series.id, status: window, bars, close };
   const signal = signalOf(window.closes, params);
   if (signal === 'bad_data' || window.bad) return { id: series.id, status: 'bad_data', bars, close };
@@ -48,7 +55,12 @@ interface Window {
 }
 
 /** The symbol's own last bars; the newest must be the cut-off day's. */
-function sessionWindow(series: BarSeries, bars: number, at: number, params: MomentumParams): Window | ScoreStatus {
+function sessionWindow(
+  series: BarSeries,
+  bars: number,
+  at: number,
+  params: MomentumParams,
+): Window | ScoreStatus {
   const need = barsNeeded(params);
   if (bars < need) return 'insufficient_history';
   if (series.closeAt[bars - 1] !== at) return 'stale';

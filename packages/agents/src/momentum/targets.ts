@@ -8,7 +8,9 @@ export const targetsHeader = 'cutoff,id,status,n_bars,r_xs,r_ts,sigma,rank,side,
 export function targetLines(cutoff: string, targets: readonly Target[]): string[] {
   return targets.map(({ id, score, rank, side, weight }) => {
     const { rXs, rTs, sigma } = score.signal ?? {};
-    return [cutoff, id, score.status, score.bars, rXs, rTs, sigma, rank, side, weight].map((cell) => cell ?? '').join(',');
+    return [cutoff, id, score.status, score.bars, rXs, rTs, sigma, rank, side, weight]
+      .map((cell) => cell ?? '')
+      .join(',');
   });
 }
 

@@ -26,7 +26,8 @@ export function parseFixed(text: string): Fixed {
   const fraction = match[3] ?? '';
   const digits = BigInt((match[2] ?? '0') + fraction);
   const shift = Number(match[4] ?? '0') - fraction.length + decimals;
-  const magnitude = shift >= 0 ? digits * 10n ** BigInt(shift) : divideHalfEven(digits, 10n ** BigInt(-shift));
+  const magnitude =
+    shift >= 0 ? digits * 10n ** BigInt(shift) : divideHalfEven(digits, 10n ** BigInt(-shift));
   return match[1] === '-' ? -magnitude : magnitude;
 }
 

@@ -5,7 +5,15 @@
  *     initial cash + realised - fees = cash + sum of signed position costs
  * holds to the last unit after every fill. Realised profit is by average cost and before fees.
  */
-import { absolute, type Fixed, fixedText, lesser, multiply, parseFixed, proportion } from '../money/fixed-point.ts';
+import {
+  absolute,
+  type Fixed,
+  fixedText,
+  lesser,
+  multiply,
+  parseFixed,
+  proportion,
+} from '../money/fixed-point.ts';
 
 export interface Position {
   /** Signed: negative is short. */
@@ -82,7 +90,10 @@ export class Ledger {
     this.#cash += (fill.side === 'buy' ? -notional : notional) - fill.fee;
     this.#fees += fill.fee;
 
-    const closing = before.quantity !== 0n && before.quantity > 0n !== signed > 0n ? lesser(absolute(signed), absolute(before.quantity)) : 0n;
+    const closing =
+      before.quantity !== 0n && before.quantity > 0n !== signed > 0n
+        ? lesser(absolute(signed), absolute(before.quantity))
+        : 0n;
     const closedValue = closing === 0n ? 0n : proportion(notional, closing, fill.quantity);
     const closedCost = closing === 0n ? 0n : proportion(before.cost, closing, absolute(before.quantity));
     const openedValue = notional - closedValue;

@@ -13,8 +13,26 @@
  * The venue owns no file. Its state is the agent's journal: `PaperVenue.restore` rebuilds it from the account.
  */
 import { type BarSeries, tradeClose, tradeOpen, tradeRange } from '../data/series.ts';
-import { absolute, type Fixed, fixed, fixedOne, lesser, multiply, quotientToStep, toNumber, truncateToStep } from '../money/fixed-point.ts';
-import type { CloseReason, ExecutionClient, ExecutionReport, MarketSlot, SubmitOutcome, VenueOrder, VenueOrderState } from '../trading/ports.ts';
+import {
+  absolute,
+  type Fixed,
+  fixed,
+  fixedOne,
+  lesser,
+  multiply,
+  quotientToStep,
+  toNumber,
+  truncateToStep,
+} from '../money/fixed-point.ts';
+import type {
+  CloseReason,
+  ExecutionClient,
+  ExecutionReport,
+  MarketSlot,
+  SubmitOutcome,
+  VenueOrder,
+  VenueOrderState,
+} from '../trading/ports.ts';
 import { Ledger } from './ledger.ts';
 
 export interface PaperRules {
@@ -105,7 +123,9 @@ export class PaperVenue implements ExecutionClient {
   }
 
   positions(): Promise<ReadonlyMap<string, Fixed>> {
-    return Promise.resolve(new Map([...this.#ledger.positions].map(([symbol, { quantity }]) => [symbol, quantity])));
+    return Promise.resolve(
+      new Map([...this.#ledger.positions].map(([symbol, { quantity }]) => [symbol, quantity])),
+    );
   }
 
   /** The venue lives inside the agent: it cannot have traded while the agent was away. */
@@ -160,14 +180,29 @@ export class PaperVenue implements ExecutionClient {
     const volume = fixed(Math.max(0, series.volume[index] as number) * this.#rules.maxParticipation);
     const room = truncateToStep(volume - (this.#taken.get(order.symbol) ?? 0n), this.#rules.quantityStep);
     const feeRate = order.type === 'market' ? this.#rules.takerFee : this.#rules.makerFee;
-    const affordable = order.side === 'sell' ? wanted : lesser(wanted, this.#affordable(open, price, feeRate));
+    const affordable =
+      order.side === 'sell' ? wanted : lesser(wanted, this.#affordable(open, price, feeRate));
     if (affordable <= 0n) return this.#close(open, slot.openAt, 'FREE_BALANCE');
     const quantity = lesser(affordable, room);
     if (quantity <= 0n) return undefined;
-    return this.#fill(open, slot, quantity, price, feeRate, affordable < wanted && quantity === affordable ? 'FREE_BALANCE' : undefined);
+    return this.#fill(
+      open,
+      slot,
+      quantity,
+      price,
+      feeRate,
+      affordable < wanted && quantity === affordable ? 'FREE_BALANCE' : undefined,
+    );
   }
 
-  #fill(open: OpenOrder, slot: MarketSlot, quantity: Fixed, price: Fixed, feeRate: number, cut: CloseReason | undefined): ExecutionReport {
+  #fill(
+    open: OpenOrder,
+    slot: MarketSlot,
+    quantity: Fixed,
+    price: Fixed,
+    feeRate: number,
+    cut: CloseReason | undefined,
+  ): ExecutionReport {
     const { order } = open;
     const fee = multiply(multiply(quantity, price), fixed(feeRate));
     this.#ledger.apply({ symbol: order.symbol, side: order.side, quantity, price, fee });
@@ -175,11 +210,21 @@ export class PaperVenue implements ExecutionClient {
     open.filled += quantity;
     open.metAt = slot.openAt;
     open.locked = lesser(open.locked, this.#cost(open));
-    const done = open.filled === order.quantity || (order.reduceOnly && this.#ledger.quantityOf(order.symbol) === 0n);
+    const done =
+      open.filled === order.quantity || (order.reduceOnly && this.#ledger.quantityOf(order.symbol) === 0n);
     const closed: CloseReason | undefined = done ? 'filled' : cut;
     if (closed !== undefined) this.#open.delete(order.clientOrderId);
     const at = order.type === 'market' ? slot.openAt : slot.closeAt;
-    const fill = { kind: 'fill', clientOrderId: order.clientOrderId, tradeId: `${order.clientOrderId}.${slot.openAt}`, quantity, price, fee, at, barOpenAt: slot.openAt } as const;
+    const fill = {
+      kind: 'fill',
+      clientOrderId: order.clientOrderId,
+      tradeId: `${order.clientOrderId}.${slot.openAt}`,
+      quantity,
+      price,
+      fee,
+      at,
+      barOpenAt: slot.openAt,
+    } as const;
     return closed === undefined ? fill : { ...fill, closed };
   }
 
@@ -198,7 +243,10 @@ export class PaperVenue implements ExecutionClient {
   #priceIn(order: VenueOrder, series: BarSeries, index: number): Fixed | undefined {
     const opening = tradeOpen(series, index);
     if (order.type === 'market') {
-      const factor = order.side === 'buy' ? fixedOne + fixed(this.#rules.slippage) : fixedOne - fixed(this.#rules.slippage);
+      const factor =
+        order.side === 'buy'
+          ? fixedOne + fixed(this.#rules.slippage)
+          : fixedOne - fixed(this.#rules.slippage);
       return multiply(fixed(opening), factor);
     }
     const limit = order.limitPrice ?? Number.NaN;
@@ -211,22 +259,54 @@ export class PaperVenue implements ExecutionClient {
 
   #validate(order: VenueOrder): SubmitOutcome | undefined {
     const rules = this.#rules;
-    const reject = (code: 'INVALID_ORDER' | 'MIN_NOTIONAL' | 'FREE_BALANCE', message: string): SubmitOutcome => ({ kind: 'rejected', code, message });
+    const reject = (
+      code: 'INVALID_ORDER' | 'MIN_NOTIONAL' | 'FREE_BALANCE',
+      message: string,
+    ): SubmitOutcome => ({ kind: 'rejected', code, message });
     if (!this.#series.has(order.symbol)) return reject('INVALID_ORDER', `unknown symbol ${order.symbol}`);
-    if (order.quantity <= 0n || order.quantity < rules.minQuantity) return reject('INVALID_ORDER', `quantity=${toNumber(order.quantity)}, min_quantity=${toNumber(rules.minQuantity)}`);
-    if (order.quantity % rules.quantityStep !== 0n) return reject('INVALID_ORDER', `quantity=${toNumber(order.quantity)} is no multiple of step=${toNumber(rules.quantityStep)}`);
-    if (order.type === 'limit' && !(order.limitPrice !== undefined && order.limitPrice > 0 && fixed(order.limitPrice) % rules.tickSize === 0n)) {
-      return reject('INVALID_ORDER', `limit_price=${order.limitPrice} is no positive multiple of tick=${toNumber(rules.tickSize)}`);
+    if (order.quantity <= 0n || order.quantity < rules.minQuantity)
+      return reject(
+        'INVALID_ORDER',
+        `quantity=${toNumber(order.quantity)}, min_quantity=${toNumber(rules.minQuantity)}`,
+      );
+    if (order.quantity % rules.quantityStep !== 0n)
+      return reject(
+        'INVALID_ORDER',
+        `quantity=${toNumber(order.quantity)} is no multiple of step=${toNumber(rules.quantityStep)}`,
+      );
+    if (
+      order.type === 'limit' &&
+      !(
+        order.limitPrice !== undefined &&
+        order.limitPrice > 0 &&
+        fixed(order.limitPrice) % rules.tickSize === 0n
+      )
+    ) {
+      return reject(
+        'INVALID_ORDER',
+        `limit_price=${order.limitPrice} is no positive multiple of tick=${toNumber(rules.tickSize)}`,
+      );
     }
     const notional = toNumber(order.quantity) * (order.limitPrice ?? order.refPrice);
-    if (!order.reduceOnly && notional < rules.minNotional) return reject('MIN_NOTIONAL', `notional=${notional}, min_notional=${rules.minNotional}`);
-    if (order.side === 'sell') return this.#coverSale(order) ? undefined : reject('FREE_BALANCE', `quantity=${toNumber(order.quantity)}, held=${toNumber(this.#ledger.quantityOf(order.symbol))}`);
+    if (!order.reduceOnly && notional < rules.minNotional)
+      return reject('MIN_NOTIONAL', `notional=${notional}, min_notional=${rules.minNotional}`);
+    if (order.side === 'sell')
+      return this.#coverSale(order)
+        ? undefined
+        : reject(
+            'FREE_BALANCE',
+            `quantity=${toNumber(order.quantity)}, held=${toNumber(this.#ledger.quantityOf(order.symbol))}`,
+          );
     const free = this.#free();
     if (order.type === 'limit') {
       const cost = this.#cost({ order, filled: 0n, locked: 0n, metAt: 0 });
-      return cost <= free ? undefined : reject('FREE_BALANCE', `cost=${toNumber(cost)}, free=${toNumber(free)}`);
+      return cost <= free
+        ? undefined
+        : reject('FREE_BALANCE', `cost=${toNumber(cost)}, free=${toNumber(free)}`);
     }
-    return free + this.#expectedProceeds() > 0n || order.reduceOnly ? undefined : reject('FREE_BALANCE', `free=${toNumber(free)}`);
+    return free + this.#expectedProceeds() > 0n || order.reduceOnly
+      ? undefined
+      : reject('FREE_BALANCE', `free=${toNumber(free)}`);
   }
 
   #coverSale(order: VenueOrder): boolean {
@@ -241,7 +321,8 @@ export class PaperVenue implements ExecutionClient {
   #expectedProceeds(): Fixed {
     let proceeds = 0n;
     for (const { order, filled } of this.#open.values()) {
-      if (order.side === 'sell') proceeds += multiply(order.quantity - filled, fixed(order.limitPrice ?? order.refPrice));
+      if (order.side === 'sell')
+        proceeds += multiply(order.quantity - filled, fixed(order.limitPrice ?? order.refPrice));
     }
     return proceeds;
   }
@@ -250,7 +331,10 @@ export class PaperVenue implements ExecutionClient {
   #cost(open: OpenOrder): Fixed {
     const { order, filled } = open;
     if (order.side === 'sell') return 0n;
-    const price = order.type === 'limit' ? fixed(order.limitPrice ?? 0) : multiply(fixed(order.refPrice), fixedOne + fixed(this.#rules.slippage));
+    const price =
+      order.type === 'limit'
+        ? fixed(order.limitPrice ?? 0)
+        : multiply(fixed(order.refPrice), fixedOne + fixed(this.#rules.slippage));
     return multiply(multiply(order.quantity - filled, price), fixedOne + fixed(this.#rules.takerFee));
   }
 
@@ -279,5 +363,10 @@ export class PaperVenue implements ExecutionClient {
 }
 
 function stateOf(open: OpenOrder): VenueOrderState {
-  return { clientOrderId: open.order.clientOrderId, symbol: open.order.symbol, filled: open.filled, open: true };
+  return {
+    clientOrderId: open.order.clientOrderId,
+    symbol: open.order.symbol,
+    filled: open.filled,
+    open: true,
+  };
 }

@@ -76,7 +76,8 @@ export class Pace {
   }
 
   #barsDue(): number {
-    const due = Math.floor(((performance.now() - this.#startedAt) * this.#barsPerSecond) / 1000) - this.#played;
+    const due =
+      Math.floor(((performance.now() - this.#startedAt) * this.#barsPerSecond) / 1000) - this.#played;
     const catchUp = Math.max(1, Math.ceil(this.#barsPerSecond));
     if (due <= catchUp) return due;
     this.#played += due - catchUp;

@@ -30,7 +30,10 @@ export class AccountBook {
 
   constructor(log: Log) {
     this.#log = log;
-    this.account = log.loaded.snapshot === undefined ? new Account() : Account.restore(log.loaded.snapshot as AccountSnapshot);
+    this.account =
+      log.loaded.snapshot === undefined
+        ? new Account()
+        : Account.restore(log.loaded.snapshot as AccountSnapshot);
     for (const record of log.loaded.records) this.account.apply(record as TradingRecord);
   }
 

@@ -7,7 +7,7 @@
 import { type Fixed, fixedText, parseFixed, toNumber } from '../money/fixed-point.ts';
 import { Ledger, type LedgerSnapshot } from '../paper/ledger.ts';
 import { Performance, type PerformanceSnapshot } from './performance.ts';
-import type { LatchState, OrderIntent, TradingRecord } from './records.ts';
+import type { LatchState, OrderIntent, OrderRecord, TradingRecord } from './records.ts';
 
 export type OrderStatus = 'intent' | 'sent' | 'acked' | 'unknown' | 'rejected' | 'denied' | 'closed';
 
@@ -122,25 +122,34 @@ export class Account {
       case 'intended':
         return this.#intend(record.intents);
       case 'latched':
-        this.latch = { state: record.state, reason: record.reason, by: record.by, at: record.at, flattening: record.flattening === true };
+        this.latch = {
+          state: record.state,
+          reason: record.reason,
+          by: record.by,
+          at: record.at,
+          flattening: record.flattening === true,
+        };
         if (record.state === 'running') this.refusals.clear();
         return;
       case 'command':
         this.commands.add(record.id);
-        if (this.commands.size > commandsKept) this.commands.delete(this.commands.values().next().value as string);
+        if (this.commands.size > commandsKept)
+          this.commands.delete(this.commands.values().next().value as string);
         return;
       default:
         return this.#applyToOrder(record);
     }
   }
 
-  #applyToOrder(record: Extract<TradingRecord, { id: string }>): void {
+  #applyToOrder(record: OrderRecord): void {
     const order = this.orders.get(record.id);
-    if (order === undefined) throw new Error(`the journal speaks of an order it never intended: ${record.id}`);
+    if (order === undefined)
+      throw new Error(`the journal speaks of an order it never intended: ${record.id}`);
     switch (record.k) {
       case 'sent':
         order.status = 'sent';
-        if (order.sentAt === 0) this.sentTimes = [...this.sentTimes.filter((at) => at > record.at - dayMs), record.at];
+        if (order.sentAt === 0)
+          this.sentTimes = [...this.sentTimes.filter((at) => at > record.at - dayMs), record.at];
         order.sentAt = record.at;
         return;
       case 'acked':
@@ -153,7 +162,8 @@ export class Account {
         return;
       case 'rejected':
       case 'denied':
-        if (record.k === 'rejected') this.refusals.set(refusalKey(order.intent), (this.refusals.get(refusalKey(order.intent)) ?? 0) + 1);
+        if (record.k === 'rejected')
+          this.refusals.set(refusalKey(order.intent), (this.refusals.get(refusalKey(order.intent)) ?? 0) + 1);
         order.message = record.message;
         return this.#end(order, record.k, record.code);
       case 'fill':
@@ -178,7 +188,12 @@ export class Account {
       unscored: Object.fromEntries(this.unscored),
       latch: this.latch,
       counters: this.counters,
-      taken: { openAt: this.taken.openAt, bySymbol: Object.fromEntries([...this.taken.bySymbol].map(([id, quantity]) => [id, fixedText(quantity)])) },
+      taken: {
+        openAt: this.taken.openAt,
+        bySymbol: Object.fromEntries(
+          [...this.taken.bySymbol].map(([id, quantity]) => [id, fixedText(quantity)]),
+        ),
+      },
       sentTimes: this.sentTimes,
       refusals: Object.fromEntries(this.refusals),
       commands: [...this.commands],
@@ -191,7 +206,8 @@ export class Account {
     account.config = snapshot.config;
     account.ledger = Ledger.restore(snapshot.ledger);
     account.performance = Performance.restore(toNumber(account.ledger.initialCash), snapshot.performance);
-    for (const order of snapshot.orders) account.orders.set(order.intent.id, { ...order, filled: parseFixed(order.filled) });
+    for (const order of snapshot.orders)
+      account.orders.set(order.intent.id, { ...order, filled: parseFixed(order.filled) });
     account.trades = [...snapshot.trades];
     account.lastBar = snapshot.lastBar;
     account.barsSeen = snapshot.barsSeen;
@@ -199,7 +215,10 @@ export class Account {
     account.unscored = new Map(Object.entries(snapshot.unscored));
     account.latch = snapshot.latch;
     account.counters = { ...snapshot.counters };
-    const taken = Object.entries(snapshot.taken.bySymbol).map(([id, quantity]): [string, Fixed] => [id, parseFixed(quantity)]);
+    const taken = Object.entries(snapshot.taken.bySymbol).map(([id, quantity]): [string, Fixed] => [
+      id,
+      parseFixed(quantity),
+    ]);
     account.taken = { openAt: snapshot.taken.openAt, bySymbol: new Map(taken) };
     account.sentTimes = [...snapshot.sentTimes];
     for (const [key, count] of Object.entries(snapshot.refusals)) account.refusals.set(key, count);
@@ -235,12 +254,19 @@ export class Account {
   #fill(order: AccountOrder, record: Extract<TradingRecord, { k: 'fill' }>): void {
     const { symbol, side, cutoff, refPrice } = order.intent;
     const quantity = parseFixed(record.quantity);
-    const realized = this.ledger.apply({ symbol, side, quantity, price: parseFixed(record.price), fee: parseFixed(record.fee) });
+    const realized = this.ledger.apply({
+      symbol,
+      side,
+      quantity,
+      price: parseFixed(record.price),
+      fee: parseFixed(record.fee),
+    });
     if (order.filled === 0n) this.counters.filledOrders += 1;
     this.counters.fills += 1;
     order.filled += quantity;
     order.metAt = record.barOpenAt;
-    if (this.taken.openAt !== record.barOpenAt) this.taken = { openAt: record.barOpenAt, bySymbol: new Map() };
+    if (this.taken.openAt !== record.barOpenAt)
+      this.taken = { openAt: record.barOpenAt, bySymbol: new Map() };
     this.taken.bySymbol.set(symbol, (this.taken.bySymbol.get(symbol) ?? 0n) + quantity);
     this.trades.push({
       seq: this.counters.filledOrders,
@@ -264,7 +290,8 @@ export class Account {
     order.status = status;
     order.outcome = outcome;
     const closed = [...this.orders.values()].filter((one) => ended.has(one.status));
-    for (const old of closed.slice(0, Math.max(0, closed.length - closedOrdersKept))) this.orders.delete(old.intent.id);
+    for (const old of closed.slice(0, Math.max(0, closed.length - closedOrdersKept)))
+      this.orders.delete(old.intent.id);
   }
 }
 

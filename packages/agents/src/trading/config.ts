@@ -7,9 +7,9 @@
 import { createHash } from 'node:crypto';
 import { type CalendarKind, dayMs } from '../data/calendar.ts';
 import { dataSets } from '../data/data-sets.ts';
-import { type Fixed, fixed } from '../money/fixed-point.ts';
 import { dailyMomentum, gridMomentum, type MomentumParams } from '../momentum/params.ts';
 import { resolveParams } from '../momentum/resolve-params.ts';
+import { type Fixed, fixed } from '../money/fixed-point.ts';
 import type { PaperRules } from '../paper/venue.ts';
 
 /** Fractions of equity unless said otherwise. */
@@ -33,7 +33,11 @@ export interface RiskLimits {
 export interface TradingConfig {
   readonly strategy: 'distributed_momentum';
   readonly mode: 'paper';
-  readonly data: { readonly source: 'bundled' | 'path'; readonly set: string; readonly universe: readonly string[] | undefined };
+  readonly data: {
+    readonly source: 'bundled' | 'path';
+    readonly set: string;
+    readonly universe: readonly string[] | undefined;
+  };
   readonly maxBarMove: number;
   readonly confirmedMoves: readonly string[];
   readonly calendar: CalendarKind;
@@ -43,7 +47,11 @@ export interface TradingConfig {
   readonly minNotional: number;
   readonly paper: PaperRules;
   readonly risk: RiskLimits;
-  readonly replay: { readonly barsPerSecond: number; readonly loop: boolean; readonly start: string | undefined };
+  readonly replay: {
+    readonly barsPerSecond: number;
+    readonly loop: boolean;
+    readonly start: string | undefined;
+  };
   /** SHA-256 of the resolved configuration without the replay speed: decisions depend on it. */
   readonly hash: string;
 }
@@ -66,7 +74,8 @@ export function resolveTradingConfig(raw: Raw): TradingConfig {
     data: { source: data['source'] === 'path' ? 'path' : 'bundled', set, universe },
     maxBarMove: number(data, 'max_bar_move', daily ? 0.4 : 0.2),
     confirmedMoves: Array.isArray(data['confirmed_moves']) ? (data['confirmed_moves'] as string[]) : [],
-    calendar: raw['calendar'] === 'exchange' || raw['calendar'] === 'continuous' ? raw['calendar'] : traits.calendar,
+    calendar:
+      raw['calendar'] === 'exchange' || raw['calendar'] === 'continuous' ? raw['calendar'] : traits.calendar,
     params,
     initialCash: fixed(number(raw, 'initial_cash', 100_000)),
     quantityStep: step,
@@ -74,7 +83,9 @@ export function resolveTradingConfig(raw: Raw): TradingConfig {
     paper: resolvePaper(raw, step, params),
     risk: resolveRisk(section(raw, 'risk'), params),
   };
-  const canonical = JSON.stringify(config, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
+  const canonical = JSON.stringify(config, (_key, value: unknown) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  );
   return {
     ...config,
     replay: {

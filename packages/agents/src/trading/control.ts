@@ -29,14 +29,17 @@ export class TradingControl {
 
   resume(command: AgentCommand): Promise<ControlAnswer> {
     return this.#once(command, async () => {
-      if (this.#state === 'halted') throw new CommandRefused('halted', 'Trading is halted; use "release" with a reason and an operator.');
+      if (this.#state === 'halted')
+        throw new CommandRefused('halted', 'Trading is halted; use "release" with a reason and an operator.');
       this.#latch('running', command);
       return {};
     });
   }
 
   halt(command: AgentCommand): Promise<ControlAnswer> {
-    return this.#once(command, () => this.haltFor(textOf(command, 'reason') ?? 'halt', textOf(command, 'operator') ?? 'command'));
+    return this.#once(command, () =>
+      this.haltFor(textOf(command, 'reason') ?? 'halt', textOf(command, 'operator') ?? 'command'),
+    );
   }
 
   /** Cancels all own open orders and latches the halt; used by the verb and by the kill file. */
@@ -54,7 +57,10 @@ export class TradingControl {
         throw new CommandRefused('bad-arguments', 'A release needs "reason" and "operator".');
       }
       if (this.#killFilePresent()) {
-        throw new CommandRefused('kill-file', 'The file "kill" is in the state directory of this agent; remove it first.');
+        throw new CommandRefused(
+          'kill-file',
+          'The file "kill" is in the state directory of this agent; remove it first.',
+        );
       }
       this.#record('running', reason, operator);
       return {};
@@ -64,7 +70,8 @@ export class TradingControl {
   /** Closes positions with reduce-only orders, then lets nothing raise exposure until "resume". */
   flatten(command: AgentCommand): Promise<ControlAnswer> {
     return this.#once(command, async () => {
-      if (this.#state === 'halted') throw new CommandRefused('halted', 'Trading is halted; release it before flattening.');
+      if (this.#state === 'halted')
+        throw new CommandRefused('halted', 'Trading is halted; release it before flattening.');
       const symbol = textOf(command, 'symbol') ?? textOf(command, 'id');
       this.#latch('reducing', command, 'flatten');
       const one = symbol === undefined || symbol === 'all' ? undefined : symbol;
@@ -75,7 +82,9 @@ export class TradingControl {
   }
 
   cancelOrders(command: AgentCommand): Promise<ControlAnswer> {
-    return this.#once(command, async () => ({ cancelled_orders: await this.#session.engine.cancelOrders(textOf(command, 'symbol')) }));
+    return this.#once(command, async () => ({
+      cancelled_orders: await this.#session.engine.cancelOrders(textOf(command, 'symbol')),
+    }));
   }
 
   get #state(): LatchState {

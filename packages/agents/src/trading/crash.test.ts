@@ -9,12 +9,27 @@ import { resolveTradingConfig, type TradingConfig } from './config.ts';
 import type { TradingRecord } from './records.ts';
 import { ReplaySession } from './replay.ts';
 
-const config = resolveTradingConfig({ replay: { start: '2016-05-02' }, order_timeout_ms: 3 * 86_400_000, max_participation: 0.0001 });
+const config = resolveTradingConfig({
+  replay: { start: '2016-05-02' },
+  order_timeout_ms: 3 * 86_400_000,
+  max_participation: 0.0001,
+});
 const data = loadMarketData({ source: 'bundled', set: 'equity_daily', maxBarMove: 0.4 });
 
-async function play(records: readonly TradingRecord[], using: TradingConfig = config): Promise<{ log: MemoryLog; session: ReplaySession }> {
+async function play(
+  records: readonly TradingRecord[],
+  using: TradingConfig = config,
+): Promise<{ log: MemoryLog; session: ReplaySession }> {
   const log = new MemoryLog(records);
-  const session = new ReplaySession({ agentId: 'agt_1', deploymentId: 'dep_1', config: using, data, log, canTrade: () => true, note: () => {} });
+  const session = new ReplaySession({
+    agentId: 'agt_1',
+    deploymentId: 'dep_1',
+    config: using,
+    data,
+    log,
+    canTrade: () => true,
+    note: () => {},
+  });
   expect(await session.begin()).toEqual([]);
   while (await session.step());
   return { log, session };
@@ -30,7 +45,9 @@ describe('a crash between any two records', () => {
     const diverged: number[] = [];
     for (let kept = 0; kept <= log.records.length; kept += 1) {
       const resumed = await play(log.records.slice(0, kept));
-      const sent = resumed.log.records.filter(({ k }) => k === 'sent').map((record) => (record as { id: string }).id);
+      const sent = resumed.log.records
+        .filter(({ k }) => k === 'sent')
+        .map((record) => (record as { id: string }).id);
       const same = JSON.stringify(resumed.session.account.snapshot()) === expected;
       if (!same || new Set(sent).size !== sent.length) diverged.push(kept);
     }
@@ -46,7 +63,15 @@ describe('a crash between any two records', () => {
       log.close();
       const reopened = new RecordLog(directory);
       expect(reopened.loaded.records).toEqual([]);
-      const again = new ReplaySession({ agentId: 'agt_1', deploymentId: 'dep_1', config, data, log: reopened, canTrade: () => true, note: () => {} });
+      const again = new ReplaySession({
+        agentId: 'agt_1',
+        deploymentId: 'dep_1',
+        config,
+        data,
+        log: reopened,
+        canTrade: () => true,
+        note: () => {},
+      });
       expect(again.account.snapshot()).toEqual(session.account.snapshot());
       reopened.close();
     } finally {

@@ -7,16 +7,16 @@
  * `reconcile` settles orders between intent and acknowledgement, `catchUp` takes the decision a crash left out.
  */
 import { clientOrderId } from '../journal/client-order-id.ts';
-import { absolute, type Fixed, fixedText, parseFixed, toNumber } from '../money/fixed-point.ts';
 import { buildBook, type Target } from '../momentum/book.ts';
 import { type Cutoff, cutoffsOf } from '../momentum/cutoffs.ts';
 import { equityOf, planOrders } from '../momentum/plan.ts';
 import { scoreSymbol } from '../momentum/score.ts';
 import { targetsDigest } from '../momentum/targets.ts';
+import { absolute, type Fixed, fixedText, parseFixed, toNumber } from '../money/fixed-point.ts';
+import type { Market } from '../replay/market.ts';
 import type { AccountOrder } from './account.ts';
 import type { AccountBook } from './account-book.ts';
 import type { TradingConfig } from './config.ts';
-import type { Market } from '../replay/market.ts';
 import type { ExecutionClient, ExecutionReport, MarketSlot, VenueOrder } from './ports.ts';
 import type { OrderIntent, OrderPurpose } from './records.ts';
 import { judgeOrder } from './risk.ts';
@@ -31,7 +31,11 @@ export interface EngineParts {
   readonly venue: ExecutionClient;
   readonly canTrade: () => boolean;
   /** Something a person may want to know. */
-  readonly note: (level: 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>>) => void;
+  readonly note: (
+    level: 'info' | 'warn' | 'error',
+    message: string,
+    fields: Readonly<Record<string, unknown>>,
+  ) => void;
   /** Told of every decision; for tests and displays. */
   readonly onDecision?: (cutoff: Cutoff, targets: readonly Target[]) => void;
 }
@@ -56,7 +60,9 @@ export class TradingEngine {
     for (const report of reports) {
       const order = book.account.orders.get(report.clientOrderId);
       if (order === undefined || order.status === 'closed') {
-        this.#parts.note('warn', 'a report for an order that is not open was ignored', { order: report.clientOrderId });
+        this.#parts.note('warn', 'a report for an order that is not open was ignored', {
+          order: report.clientOrderId,
+        });
         continue;
       }
       this.#recordReport(report);
@@ -66,7 +72,12 @@ export class TradingEngine {
   /** Everything that belongs to the end of a slot. The reports of the slot were taken before. */
   async closeSlot(slot: MarketSlot): Promise<void> {
     const { book } = this.#parts;
-    book.record({ k: 'bar', openAt: slot.openAt, closeAt: slot.closeAt, equity: this.#equityAt(slot.closeAt) });
+    book.record({
+      k: 'bar',
+      openAt: slot.openAt,
+      closeAt: slot.closeAt,
+      equity: this.#equityAt(slot.closeAt),
+    });
     this.#guardDrawdown();
     this.#decideAt(slot.index);
     book.commit();
@@ -97,7 +108,11 @@ export class TradingEngine {
     }
     book.commit();
     for (const { clientOrderId: id, symbol } of await venue.openOrders()) {
-      if (!book.account.orders.has(id)) this.#parts.note('warn', 'the venue has an open order that this agent did not make', { order: id, symbol });
+      if (!book.account.orders.has(id))
+        this.#parts.note('warn', 'the venue has an open order that this agent did not make', {
+          order: id,
+          symbol,
+        });
     }
     const held = await venue.positions();
     const symbols = new Set([...held.keys(), ...book.account.ledger.positions.keys()]);
@@ -105,7 +120,8 @@ export class TradingEngine {
     for (const symbol of [...symbols].sort()) {
       const ours = book.account.ledger.quantityOf(symbol);
       const theirs = held.get(symbol) ?? 0n;
-      if (absolute(ours - theirs) > 0n) differences.push({ symbol, account: fixedText(ours), venue: fixedText(theirs) });
+      if (absolute(ours - theirs) > 0n)
+        differences.push({ symbol, account: fixedText(ours), venue: fixedText(theirs) });
     }
     return differences;
   }
@@ -129,10 +145,14 @@ export class TradingEngine {
   async flatten(cause: string, symbol?: string): Promise<string[]> {
     const { book, market } = this.#parts;
     const intents: OrderIntent[] = [];
-    for (const [id, { quantity }] of [...book.account.ledger.positions].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const [id, { quantity }] of [...book.account.ledger.positions].sort(([a], [b]) =>
+      a < b ? -1 : 1,
+    )) {
       if (symbol !== undefined && id !== symbol) continue;
       const side = quantity > 0n ? 'sell' : 'buy';
-      intents.push(this.#intent(cause, id, side, absolute(quantity), market.lastClose(id, this.now), 'flatten'));
+      intents.push(
+        this.#intent(cause, id, side, absolute(quantity), market.lastClose(id, this.now), 'flatten'),
+      );
     }
     if (intents.length > 0) book.record({ k: 'intended', intents });
     book.commit();
@@ -182,7 +202,16 @@ export class TradingEngine {
     const intents: OrderIntent[] = [];
     for (const [symbol, { quantity }] of book.account.ledger.positions) {
       const price = this.#parts.market.lastClose(symbol, this.now);
-      intents.push(this.#intent(`drawdown:${this.now}`, symbol, quantity > 0n ? 'sell' : 'buy', absolute(quantity), price, 'flatten'));
+      intents.push(
+        this.#intent(
+          `drawdown:${this.now}`,
+          symbol,
+          quantity > 0n ? 'sell' : 'buy',
+          absolute(quantity),
+          price,
+          'flatten',
+        ),
+      );
     }
     if (intents.length > 0) book.record({ k: 'intended', intents });
   }
@@ -192,13 +221,24 @@ export class TradingEngine {
     const { book, config, market } = this.#parts;
     const cutoff = this.#cutoffs.get(slotIndex);
     if (cutoff === undefined || (book.account.lastCutoff?.at ?? 0) >= cutoff.at) return;
-    const scores = market.series.map((series) => scoreSymbol(series, market.calendar, cutoff.at, config.params));
+    const scores = market.series.map((series) =>
+      scoreSymbol(series, market.calendar, cutoff.at, config.params),
+    );
     const targets = buildBook(scores, config.params);
     const plan = planOrders(targets, this.#view(), config.params, config);
     const name = this.#runName(cutoff.name);
-    const intents = plan.orders.map((order) => this.#intent(name, order.id, order.side, order.quantity, order.refPrice, order.purpose));
+    const intents = plan.orders.map((order) =>
+      this.#intent(name, order.id, order.side, order.quantity, order.refPrice, order.purpose),
+    );
     const digest = targetsDigest(cutoff.name, targets);
-    book.record({ k: 'decided', cutoff: name, at: cutoff.at, digest, intents, unscored: Object.fromEntries(plan.unscored) });
+    book.record({
+      k: 'decided',
+      cutoff: name,
+      at: cutoff.at,
+      digest,
+      intents,
+      unscored: Object.fromEntries(plan.unscored),
+    });
     this.#parts.onDecision?.(cutoff, targets);
     const scored = scores.filter(({ status }) => status === 'ok').length;
     if (scored === 0 && intents.length === 0) return;
@@ -216,12 +256,38 @@ export class TradingEngine {
     return run === 1 ? name : `${name}#${run}`;
   }
 
-  #intent(cutoff: string, symbol: string, side: 'buy' | 'sell', quantity: Fixed, refPrice: number, purpose: OrderPurpose): OrderIntent {
+  #intent(
+    cutoff: string,
+    symbol: string,
+    side: 'buy' | 'sell',
+    quantity: Fixed,
+    refPrice: number,
+    purpose: OrderPurpose,
+  ): OrderIntent {
     const { agentId, deploymentId } = this.#parts;
     const attempt = 1;
-    const id = clientOrderId({ agentId, deploymentId, cutoffId: cutoff, instrument: symbol, side, purpose, attempt });
+    const id = clientOrderId({
+      agentId,
+      deploymentId,
+      cutoffId: cutoff,
+      instrument: symbol,
+      side,
+      purpose,
+      attempt,
+    });
     const reduceOnly = purpose === 'flatten';
-    return { id, cutoff, symbol, side, quantity: fixedText(quantity), refPrice, purpose, attempt, reduceOnly, at: this.now };
+    return {
+      id,
+      cutoff,
+      symbol,
+      side,
+      quantity: fixedText(quantity),
+      refPrice,
+      purpose,
+      attempt,
+      reduceOnly,
+      at: this.now,
+    };
   }
 
   /** Judges all waiting intents, makes the allowed ones durable as sent, then sends them in order. */
@@ -236,7 +302,11 @@ export class TradingEngine {
         sending.push(order);
       } else {
         book.record({ k: 'denied', id: order.intent.id, ...denial });
-        this.#parts.note('warn', 'order denied', { order: order.intent.id, symbol: order.intent.symbol, ...denial });
+        this.#parts.note('warn', 'order denied', {
+          order: order.intent.id,
+          symbol: order.intent.symbol,
+          ...denial,
+        });
       }
     }
     book.commit();
@@ -262,7 +332,12 @@ export class TradingEngine {
     else if (outcome.kind === 'unknown') book.record({ k: 'unknown', id, message: outcome.message });
     else {
       book.record({ k: 'rejected', id, code: outcome.code, message: outcome.message });
-      this.#parts.note('warn', 'order rejected', { order: id, symbol: order.intent.symbol, code: outcome.code, reason: outcome.message });
+      this.#parts.note('warn', 'order rejected', {
+        order: id,
+        symbol: order.intent.symbol,
+        code: outcome.code,
+        reason: outcome.message,
+      });
     }
   }
 
@@ -292,5 +367,14 @@ export function openAccount(book: AccountBook, config: TradingConfig, run = 1): 
 /** The order as the venue sees it. */
 export function venueOrderOf(order: AccountOrder): VenueOrder {
   const { id, symbol, side, quantity, refPrice, reduceOnly } = order.intent;
-  return { clientOrderId: id, symbol, side, quantity: parseFixed(quantity), type: 'market', reduceOnly, refPrice, sentAt: order.sentAt };
+  return {
+    clientOrderId: id,
+    symbol,
+    side,
+    quantity: parseFixed(quantity),
+    type: 'market',
+    reduceOnly,
+    refPrice,
+    sentAt: order.sentAt,
+  };
 }

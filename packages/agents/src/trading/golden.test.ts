@@ -7,9 +7,13 @@ import { resolveTradingConfig } from './config.ts';
 import { openReplay, type ReplaySession } from './replay.ts';
 
 const golden = (name: string): string[] =>
-  readFileSync(join(import.meta.dirname, '../../data/golden', name), 'utf8').trimEnd().split('\n').slice(1);
+  readFileSync(join(import.meta.dirname, '../../data/golden', name), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .slice(1);
 
-const near = (actual: number, expected: number): boolean => Math.abs(actual - expected) <= 1e-9 * Math.max(1, Math.abs(expected));
+const near = (actual: number, expected: number): boolean =>
+  Math.abs(actual - expected) <= 1e-9 * Math.max(1, Math.abs(expected));
 
 describe('the paper account over the golden history with default limits', () => {
   let directory: string;
@@ -44,7 +48,14 @@ describe('the paper account over the golden history with default limits', () => 
     for (const [index, row] of rows.entries()) {
       const [cutoff, day, seq, id, side, quantity, refPrice, price, fee] = row.split(',');
       const trade = session.account.trades[index];
-      expect([trade?.cutoff, dateOf(trade?.at ?? 0), String(trade?.seq), trade?.symbol, trade?.side, trade?.quantity]).toEqual([cutoff, day, seq, id, side, quantity]);
+      expect([
+        trade?.cutoff,
+        dateOf(trade?.at ?? 0),
+        String(trade?.seq),
+        trade?.symbol,
+        trade?.side,
+        trade?.quantity,
+      ]).toEqual([cutoff, day, seq, id, side, quantity]);
       expect(trade?.refPrice).toBe(Number(refPrice));
       expect(near(Number(trade?.price), Number(price))).toBe(true);
       expect(near(Number(trade?.fee), Number(fee))).toBe(true);
@@ -57,7 +68,12 @@ describe('the paper account over the golden history with default limits', () => 
     const wrong = rows.filter((row, index) => {
       const [date, cash, equity, drawdown] = row.split(',');
       const day = days[index];
-      return !(day?.date === date && near(day?.cash ?? 0, Number(cash)) && near(day?.equity ?? 0, Number(equity)) && near(day?.drawdown ?? 0, Number(drawdown)));
+      return !(
+        day?.date === date &&
+        near(day?.cash ?? 0, Number(cash)) &&
+        near(day?.equity ?? 0, Number(equity)) &&
+        near(day?.drawdown ?? 0, Number(drawdown))
+      );
     });
     expect(wrong).toEqual([]);
   });

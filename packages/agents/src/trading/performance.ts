@@ -148,6 +148,11 @@ export class Performance {
     const count = sums.count + 1;
     const delta = r - sums.mean;
     const mean = sums.mean + delta / count;
-    return { count, mean, squares: sums.squares + delta * (r - mean), downside: sums.downside + Math.min(r, 0) ** 2 };
+    return {
+      count,
+      mean,
+      squares: sums.squares + delta * (r - mean),
+      downside: sums.downside + Math.min(r, 0) ** 2,
+    };
   }
 }

@@ -36,7 +36,14 @@ export type SubmitOutcome =
   | { readonly kind: 'rejected'; readonly code: DenialCode | 'INVALID_ORDER'; readonly message: string }
   | { readonly kind: 'unknown'; readonly message: string };
 
-export type CloseReason = 'filled' | 'timeout' | 'no-bar' | 'cancelled' | 'FREE_BALANCE' | 'MAX_SLIPPAGE' | 'REDUCE_ONLY';
+export type CloseReason =
+  | 'filled'
+  | 'timeout'
+  | 'no-bar'
+  | 'cancelled'
+  | 'FREE_BALANCE'
+  | 'MAX_SLIPPAGE'
+  | 'REDUCE_ONLY';
 
 /** What happened to an order at the venue. A fill that ends its order says so itself, so that no crash can separate the two. */
 export type ExecutionReport =
@@ -53,7 +60,12 @@ export type ExecutionReport =
       readonly barOpenAt: number;
       readonly closed?: CloseReason;
     }
-  | { readonly kind: 'closed'; readonly clientOrderId: string; readonly at: number; readonly reason: CloseReason };
+  | {
+      readonly kind: 'closed';
+      readonly clientOrderId: string;
+      readonly at: number;
+      readonly reason: CloseReason;
+    };
 
 /** A venue: the paper exchange, or a connector to a real one. */
 export interface ExecutionClient {

@@ -13,27 +13,39 @@ import { dateOf } from '../data/calendar.ts';
 import { DataMissing } from '../data/market-data.ts';
 import { JournalDamaged } from '../journal/record-log.ts';
 import { barsNeeded } from '../momentum/params.ts';
+import { Pace } from '../replay/pace.ts';
 import { resolveTradingConfig, type TradingConfig } from './config.ts';
 import { type ControlAnswer, TradingControl } from './control.ts';
-import { Pace } from '../replay/pace.ts';
 import { openReplay, type ReplaySession } from './replay.ts';
-import { balanceOf, metricsOf, ordersOf, performanceOf, positionsOf, riskOf, statusOf, tradesOf } from './views.ts';
+import {
+  balanceOf,
+  metricsOf,
+  ordersOf,
+  performanceOf,
+  positionsOf,
+  riskOf,
+  statusOf,
+  tradesOf,
+} from './views.ts';
 
 /** Starts trading in this process. Resolves once the agent is ready (or waits, failed, for a person). */
 export async function startTrading(context: AgentContext): Promise<AgentProgram> {
   context.health('initializing');
   const issues = validateConfig('trading_agent', context.config);
-  if (issues.length > 0) return waitFailed(context, issues.map(({ path, message }) => `${path || '/'} ${message}`).join('; '));
+  if (issues.length > 0)
+    return waitFailed(context, issues.map(({ path, message }) => `${path || '/'} ${message}`).join('; '));
   const config = resolveTradingConfig(context.config);
   let session: ReplaySession;
   try {
     session = openReplay(config, context, context.stateDir, {
       marketDirectory: process.env['MUSTER_MARKET_DATA'],
       canTrade: () => context.fence.canTrade(),
-      note: (level, message, fields) => context.log[level](message, { ...fields, epoch: context.fence.epoch }),
+      note: (level, message, fields) =>
+        context.log[level](message, { ...fields, epoch: context.fence.epoch }),
     });
   } catch (error) {
-    if (error instanceof DataMissing || error instanceof JournalDamaged) return waitFailed(context, error.message);
+    if (error instanceof DataMissing || error instanceof JournalDamaged)
+      return waitFailed(context, error.message);
     throw error;
   }
   const program = new TradingProgram(context, config, session);
@@ -94,14 +106,19 @@ class TradingProgram implements AgentProgram {
     this.#phase = 'running';
     this.#showHealth();
     this.#context.ready();
-    this.#context.log.info('trading', { position: this.#session.position, of: this.#session.length, run: this.#session.account.run });
+    this.#context.log.info('trading', {
+      position: this.#session.position,
+      of: this.#session.length,
+      run: this.#session.account.run,
+    });
     this.#pace.start();
   }
 
   report(): void {
     if (this.#closed) return;
     this.#context.metrics(metricsOf(this.#session));
-    if (this.#session.account.latch.state !== 'halted' && existsSync(this.#killFile)) void this.#exclusive(() => this.#haltByFile());
+    if (this.#session.account.latch.state !== 'halted' && existsSync(this.#killFile))
+      void this.#exclusive(() => this.#haltByFile());
     this.#showHealth();
   }
 
@@ -149,13 +166,18 @@ class TradingProgram implements AgentProgram {
   #showHealth(): void {
     const { latch } = this.#session.account;
     if (latch.state === 'halted') return this.#context.health('halted', `by ${latch.by}: ${latch.reason}`);
-    if (latch.state === 'reducing' && this.#phase === 'running') return this.#context.health('paused', `by ${latch.by}: ${latch.reason}`);
+    if (latch.state === 'reducing' && this.#phase === 'running')
+      return this.#context.health('paused', `by ${latch.by}: ${latch.reason}`);
     this.#context.health(this.#phase, this.#detail);
   }
 
   #noteBadBars(): void {
     for (const { id, openAt, reason } of this.#session.badBars()) {
-      this.#context.log.warn('bad bar: its symbol is quarantined while it is in the score window', { symbol: id, at: openAt, reason });
+      this.#context.log.warn('bad bar: its symbol is quarantined while it is in the score window', {
+        symbol: id,
+        at: openAt,
+        reason,
+      });
     }
   }
 
@@ -170,8 +192,13 @@ class TradingProgram implements AgentProgram {
     const context = this.#context;
     const session = this.#session;
     const config = this.#config;
-    const read = (verb: string, view: (command: AgentCommand) => unknown): void => context.command(verb, view);
-    read('status', () => ({ state: this.#phase, detail: this.#detail ?? null, ...statusOf(session, config) }));
+    const read = (verb: string, view: (command: AgentCommand) => unknown): void =>
+      context.command(verb, view);
+    read('status', () => ({
+      state: this.#phase,
+      detail: this.#detail ?? null,
+      ...statusOf(session, config),
+    }));
     read('balance', () => balanceOf(session));
     read('positions', () => positionsOf(session));
     read('orders', (command) => ordersOf(session, command));
@@ -206,7 +233,11 @@ class TradingProgram implements AgentProgram {
 
   #configView(command: AgentCommand): unknown {
     const action = command.args['action'] ?? 'get';
-    if (action !== 'get') throw new CommandRefused('unsupported', 'The configuration changes with a new deployment; only "get" is answered here.');
+    if (action !== 'get')
+      throw new CommandRefused(
+        'unsupported',
+        'The configuration changes with a new deployment; only "get" is answered here.',
+      );
     return { config: this.#context.config, hash: this.#config.hash };
   }
 }

@@ -42,7 +42,12 @@ export type TradingRecord =
   | { readonly k: 'intended'; readonly intents: readonly OrderIntent[] }
   | { readonly k: 'sent'; readonly id: string; readonly at: number }
   | { readonly k: 'acked'; readonly id: string }
-  | { readonly k: 'rejected' | 'denied'; readonly id: string; readonly code: string; readonly message: string }
+  | {
+      readonly k: 'rejected' | 'denied';
+      readonly id: string;
+      readonly code: string;
+      readonly message: string;
+    }
   | { readonly k: 'unknown'; readonly id: string; readonly message: string }
   | {
       readonly k: 'fill';
@@ -68,3 +73,9 @@ export type TradingRecord =
     }
   /** A command with lasting effect was carried out; its id is not carried out again. */
   | { readonly k: 'command'; readonly id: string };
+
+/** Records that belong to one order. */
+export type OrderRecord = Extract<
+  TradingRecord,
+  { readonly k: 'sent' | 'acked' | 'rejected' | 'denied' | 'unknown' | 'fill' | 'closed' }
+>;

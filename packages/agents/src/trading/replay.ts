@@ -6,11 +6,11 @@
 import { loadMarketData, type MarketData } from '../data/market-data.ts';
 import { RecordLog } from '../journal/record-log.ts';
 import { type PaperRules, PaperVenue } from '../paper/venue.ts';
+import { Market } from '../replay/market.ts';
 import type { Account } from './account.ts';
 import { AccountBook, type Log } from './account-book.ts';
 import type { TradingConfig } from './config.ts';
 import { type EngineParts, openAccount, TradingEngine, venueOrderOf } from './engine.ts';
-import { Market } from '../replay/market.ts';
 
 export interface ReplayParts {
   readonly agentId: string;
@@ -70,7 +70,9 @@ export class ReplaySession {
 
   /** Bars that the checks refused, by symbol. */
   badBars(): { id: string; openAt: number; reason: string }[] {
-    return [...this.#parts.data.reports].flatMap(([id, { badBars }]) => badBars.map((bar) => ({ id, ...bar })));
+    return [...this.#parts.data.reports].flatMap(([id, { badBars }]) =>
+      badBars.map((bar) => ({ id, ...bar })),
+    );
   }
 
   /** Plays one slot. False when history has ended. */
@@ -98,7 +100,13 @@ export class ReplaySession {
 
   #buildEngine(): TradingEngine {
     const { onDecision, ...parts } = this.#parts;
-    return new TradingEngine({ ...parts, market: this.market, book: this.book, venue: this.#venue, ...(onDecision === undefined ? {} : { onDecision }) });
+    return new TradingEngine({
+      ...parts,
+      market: this.market,
+      book: this.book,
+      venue: this.#venue,
+      ...(onDecision === undefined ? {} : { onDecision }),
+    });
   }
 }
 
@@ -107,12 +115,24 @@ export function openReplay(
   config: TradingConfig,
   identity: { readonly agentId: string; readonly deploymentId: string },
   stateDir: string,
-  parts: { readonly marketDirectory: string | undefined; readonly canTrade: () => boolean; readonly note: EngineParts['note'] },
+  parts: {
+    readonly marketDirectory: string | undefined;
+    readonly canTrade: () => boolean;
+    readonly note: EngineParts['note'];
+  },
 ): ReplaySession {
   const { data, maxBarMove, confirmedMoves } = config;
   const loaded = loadMarketData({ ...data, directory: parts.marketDirectory, maxBarMove, confirmedMoves });
   const log = new RecordLog(stateDir);
-  return new ReplaySession({ agentId: identity.agentId, deploymentId: identity.deploymentId, config, data: loaded, log, canTrade: parts.canTrade, note: parts.note });
+  return new ReplaySession({
+    agentId: identity.agentId,
+    deploymentId: identity.deploymentId,
+    config,
+    data: loaded,
+    log,
+    canTrade: parts.canTrade,
+    note: parts.note,
+  });
 }
 
 function restoreVenue(rules: PaperRules, market: Market, account: Account): PaperVenue {

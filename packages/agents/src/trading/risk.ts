@@ -26,7 +26,12 @@ export interface RiskContext {
 }
 
 /** Undefined = the order may leave. */
-export function judgeOrder(intent: OrderIntent, account: Account, limits: RiskLimits, context: RiskContext): Denial | undefined {
+export function judgeOrder(
+  intent: OrderIntent,
+  account: Account,
+  limits: RiskLimits,
+  context: RiskContext,
+): Denial | undefined {
   if (!context.canTrade) return { code: 'NO_LEASE', message: 'the lease of this agent has run out' };
   const { latch } = account;
   if (latch.state === 'halted' && !(latch.flattening && intent.purpose === 'flatten')) {
@@ -42,8 +47,10 @@ function judgeRate(account: Account, limits: RiskLimits, now: number): Denial | 
   const day = Math.floor(now / 86_400_000);
   const recent = account.sentTimes.filter((at) => at > now - 10_000).length;
   const today = account.sentTimes.filter((at) => Math.floor(at / 86_400_000) === day).length;
-  if (recent >= limits.ordersPer10s) return { code: 'RATE_LIMIT', message: `orders_in_10s=${recent}, max=${limits.ordersPer10s}` };
-  if (today >= limits.ordersPerDay) return { code: 'RATE_LIMIT', message: `orders_today=${today}, max=${limits.ordersPerDay}` };
+  if (recent >= limits.ordersPer10s)
+    return { code: 'RATE_LIMIT', message: `orders_in_10s=${recent}, max=${limits.ordersPer10s}` };
+  if (today >= limits.ordersPerDay)
+    return { code: 'RATE_LIMIT', message: `orders_today=${today}, max=${limits.ordersPerDay}` };
   return undefined;
 }
 
@@ -54,33 +61,64 @@ function lowersPosition(intent: OrderIntent, account: Account): boolean {
   return before !== 0n && (after === 0n || after > 0n === before > 0n) && absolute(after) < absolute(before);
 }
 
-function judgeState(intent: OrderIntent, account: Account, limits: RiskLimits, context: RiskContext): Denial | undefined {
-  if (account.latch.state !== 'running') return { code: 'REDUCE_ONLY', message: `paused by ${account.latch.by}: ${account.latch.reason}` };
+function judgeState(
+  intent: OrderIntent,
+  account: Account,
+  limits: RiskLimits,
+  context: RiskContext,
+): Denial | undefined {
+  if (account.latch.state !== 'running')
+    return { code: 'REDUCE_ONLY', message: `paused by ${account.latch.by}: ${account.latch.reason}` };
   const start = account.performance.dayStartEquity;
   const loss = start > 0 ? (start - account.performance.equity) / start : 0;
-  if (loss > limits.maxDailyLoss) return { code: 'REDUCE_ONLY', message: `daily_loss=${loss.toFixed(6)}, max_daily_loss=${limits.maxDailyLoss}` };
+  if (loss > limits.maxDailyLoss)
+    return {
+      code: 'REDUCE_ONLY',
+      message: `daily_loss=${loss.toFixed(6)}, max_daily_loss=${limits.maxDailyLoss}`,
+    };
   const age = context.ageOf(intent.symbol);
-  if (age > limits.staleIntervals) return { code: 'STALE_DATA', message: `intervals_without_bar=${age}, max=${limits.staleIntervals}` };
+  if (age > limits.staleIntervals)
+    return { code: 'STALE_DATA', message: `intervals_without_bar=${age}, max=${limits.staleIntervals}` };
   const refusals = account.refusals.get(refusalKey(intent)) ?? 0;
-  if (refusals >= limits.repeatGuard) return { code: 'SYMBOL_LOCKED', message: `rejections_in_a_row=${refusals}, max=${limits.repeatGuard}` };
+  if (refusals >= limits.repeatGuard)
+    return { code: 'SYMBOL_LOCKED', message: `rejections_in_a_row=${refusals}, max=${limits.repeatGuard}` };
   const open = account.openOrders().filter(({ status }) => status !== 'intent').length;
-  if (open >= limits.maxOpenOrders) return { code: 'OPEN_ORDERS', message: `open_orders=${open}, max=${limits.maxOpenOrders}` };
+  if (open >= limits.maxOpenOrders)
+    return { code: 'OPEN_ORDERS', message: `open_orders=${open}, max=${limits.maxOpenOrders}` };
   return undefined;
 }
 
-function judgeSize(intent: OrderIntent, account: Account, limits: RiskLimits, context: RiskContext): Denial | undefined {
+function judgeSize(
+  intent: OrderIntent,
+  account: Account,
+  limits: RiskLimits,
+  context: RiskContext,
+): Denial | undefined {
   const equity = account.performance.equity;
   const price = context.priceOf(intent.symbol);
   if (!(equity > 0)) return { code: 'GROSS', message: `equity=${equity}` };
   const away = Math.abs(intent.refPrice / price - 1);
-  if (!(away <= limits.priceCollar)) return { code: 'PRICE_COLLAR', message: `ref_price=${intent.refPrice}, last=${price}, max_fraction=${limits.priceCollar}` };
+  if (!(away <= limits.priceCollar))
+    return {
+      code: 'PRICE_COLLAR',
+      message: `ref_price=${intent.refPrice}, last=${price}, max_fraction=${limits.priceCollar}`,
+    };
   const order = (toNumber(parseFixed(intent.quantity)) * price) / equity;
-  if (exceeds(order, limits.maxOrderNotional)) return { code: 'ORDER_NOTIONAL', message: `fraction=${order.toFixed(6)}, max_fraction=${limits.maxOrderNotional}` };
+  if (exceeds(order, limits.maxOrderNotional))
+    return {
+      code: 'ORDER_NOTIONAL',
+      message: `fraction=${order.toFixed(6)}, max_fraction=${limits.maxOrderNotional}`,
+    };
   const after = expectedPosition(account, intent.symbol, intent.id) + signed(intent);
   const weight = (Math.abs(toNumber(after)) * price) / equity;
-  if (exceeds(weight, limits.maxPositionWeight)) return { code: 'POSITION_WEIGHT', message: `weight=${weight.toFixed(6)}, max_weight=${limits.maxPositionWeight}` };
+  if (exceeds(weight, limits.maxPositionWeight))
+    return {
+      code: 'POSITION_WEIGHT',
+      message: `weight=${weight.toFixed(6)}, max_weight=${limits.maxPositionWeight}`,
+    };
   const gross = expectedGross(account, intent, after, context) / equity;
-  if (exceeds(gross, limits.maxGross)) return { code: 'GROSS', message: `gross=${gross.toFixed(6)}, max_gross=${limits.maxGross}` };
+  if (exceeds(gross, limits.maxGross))
+    return { code: 'GROSS', message: `gross=${gross.toFixed(6)}, max_gross=${limits.maxGross}` };
   return undefined;
 }
 
@@ -90,7 +128,10 @@ function exceeds(value: number, limit: number): boolean {
 }
 
 function expectedGross(account: Account, intent: OrderIntent, after: Fixed, context: RiskContext): number {
-  const symbols = new Set([...account.ledger.positions.keys(), ...account.openOrders().map((order) => order.intent.symbol)]);
+  const symbols = new Set([
+    ...account.ledger.positions.keys(),
+    ...account.openOrders().map((order) => order.intent.symbol),
+  ]);
   symbols.add(intent.symbol);
   let gross = 0;
   for (const symbol of symbols) {

@@ -27,7 +27,9 @@ export function exposureOf(session: ReplaySession): Exposure {
     unrealized += value - toNumber(cost);
   }
   const equity = performance.equity;
-  return equity > 0 ? { gross: gross / equity, net: net / equity, unrealized } : { gross: 0, net: 0, unrealized };
+  return equity > 0
+    ? { gross: gross / equity, net: net / equity, unrealized }
+    : { gross: 0, net: 0, unrealized };
 }
 
 /** All metrics of the agent as numbers. `bar_time` is Unix ms of the current bar's open, 0 before the first. */
@@ -64,7 +66,12 @@ export function statusOf(session: ReplaySession, config: TradingConfig): Record<
     config_hash: config.hash,
     run: account.run,
     bar_time: account.lastBar === null ? null : instantText(account.lastBar.openAt),
-    replay: { position: session.position, length: session.length, bars_per_second: config.replay.barsPerSecond, ended: session.ended },
+    replay: {
+      position: session.position,
+      length: session.length,
+      bars_per_second: config.replay.barsPerSecond,
+      ended: session.ended,
+    },
     last_cutoff: account.lastCutoff,
     latch: account.latch,
     equity: account.performance.equity,
@@ -190,7 +197,10 @@ function page(name: string, all: readonly unknown[], command: AgentCommand): Rec
   const cursor = command.args['cursor'] ?? 0;
   const limit = command.args['limit'] ?? 100;
   if (!isCount(cursor) || !isCount(limit) || limit < 1 || limit > pageMax) {
-    throw new CommandRefused('bad-arguments', `"cursor" is a whole number from 0 and "limit" one from 1 to ${pageMax}.`);
+    throw new CommandRefused(
+      'bad-arguments',
+      `"cursor" is a whole number from 0 and "limit" one from 1 to ${pageMax}.`,
+    );
   }
   const end = cursor + limit;
   return { [name]: all.slice(cursor, end), total: all.length, next_cursor: end < all.length ? end : null };

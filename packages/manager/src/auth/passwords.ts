@@ -26,40 +26,49 @@ export class Passwords {
   readonly #cost: HashCost;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
-  #decoy: Promise<string> | undefined;
+  /** What the password of a user that does not exist is compared with: nobody's hash, at the same cost. */
+  readonly #decoy: string;
 
   constructor(cost: HashCost = defaultCost) {
     this.#cost = cost;
+    this.#decoy = hashText(cost, randomBytes(16), randomBytes(HASH_BYTES));
   }
 
   async hash(password: Secret): Promise<string> {
     const salt = randomBytes(16);
     const hash = await this.#derive(password, salt, this.#cost, HASH_BYTES);
-    return `$argon2id$v=19$m=${this.#cost.memoryKibibytes},t=${this.#cost.passes},p=1$${base64(salt)}$${base64(hash)}`;
+    return hashText(this.#cost, salt, hash);
   }
 
   /** Whether the password fits `stored`; undefined (no such user) takes as long and is false. */
   async fits(password: Secret, stored: string | undefined): Promise<boolean> {
-    this.#decoy ??= this.hash(password);
-    const parsed = parseHash(stored ?? (await this.#decoy));
+    const parsed = parseHash(stored ?? this.#decoy);
     if (parsed === null) return false;
     const derived = await this.#derive(password, parsed.salt, parsed.cost, parsed.hash.length);
     return constantTimeEqual(derived, parsed.hash) && stored !== undefined;
   }
 
   async #derive(password: Secret, salt: Buffer, cost: HashCost, length: number): Promise<Buffer> {
-    if (this.#running >= RUNNING_LIMIT) {
-      if (this.#waiting.length >= WAITING_LIMIT)
-        throw new MusterError('overloaded', 'Too many sign-ins at once. Try again in a few seconds.');
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#running += 1;
+    await this.#enter();
     try {
       return await deriveArgon2id(password, salt, cost, length);
     } finally {
-      this.#running -= 1;
-      this.#waiting.shift()?.();
+      // The place is handed on, so that nobody slips in between.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running -= 1;
+      else next();
     }
+  }
+
+  #enter(): Promise<void> {
+    if (this.#running < RUNNING_LIMIT) {
+      this.#running += 1;
+      return Promise.resolve();
+    }
+    if (this.#waiting.length >= WAITING_LIMIT) {
+      return Promise.reject(new MusterError('overloaded', 'Too many sign-ins at once. Try again in a few seconds.'));
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }
 
@@ -75,6 +84,10 @@ function deriveArgon2id(password: Secret, salt: Buffer, cost: HashCost, length: 
   return new Promise((resolve, reject) => {
     argon2('argon2id', parameters, (error, derived) => (error === null ? resolve(derived) : reject(error)));
   });
+}
+
+function hashText(cost: HashCost, salt: Uint8Array, hash: Uint8Array): string {
+  return `$argon2id$v=19$m=${cost.memoryKibibytes},t=${cost.passes},p=1$${base64(salt)}$${base64(hash)}`;
 }
 
 function parseHash(text: string): { salt: Buffer; hash: Buffer; cost: HashCost } | null {

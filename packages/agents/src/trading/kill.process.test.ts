@@ -14,7 +14,12 @@ const children = new Set<ChildProcess>();
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'muster-kill-'));
-  orchestrator = new SocketOrchestrator({ path: join(directory, 's'), agentType: 'trading_agent', config: { replay: { bars_per_second: 0 } }, reportIntervalMs: 100 });
+  orchestrator = new SocketOrchestrator({
+    path: join(directory, 's'),
+    agentType: 'trading_agent',
+    config: { replay: { bars_per_second: 0 } },
+    reportIntervalMs: 100,
+  });
   await orchestrator.listen();
 });
 afterEach(async () => {
@@ -24,7 +29,13 @@ afterEach(async () => {
 });
 
 function start(stateDir: string): ChildProcess {
-  const env = { PATH: process.env['PATH'], MUSTER_SOCKET: join(directory, 's'), MUSTER_AGENT_ID: 'agt_1', MUSTER_EPOCH: '1.1', MUSTER_STATE_DIR: stateDir };
+  const env = {
+    PATH: process.env['PATH'],
+    MUSTER_SOCKET: join(directory, 's'),
+    MUSTER_AGENT_ID: 'agt_1',
+    MUSTER_EPOCH: '1.1',
+    MUSTER_STATE_DIR: stateDir,
+  };
   const child = spawn(process.execPath, [entry], { env, stdio: 'ignore' });
   children.add(child);
   child.once('exit', () => children.delete(child));
@@ -44,8 +55,10 @@ async function finish(stateDir: string): Promise<unknown> {
   const child = start(stateDir);
   await orchestrator.next('health', ({ detail }) => detail?.startsWith('history ended') === true, from);
   const answers: unknown[] = [];
-  for (const verb of ['balance', 'positions', 'performance', 'risk']) answers.push((await orchestrator.command(verb)).value);
-  for (const verb of ['orders', 'trades']) answers.push((await orchestrator.command(verb, { limit: 500 })).value);
+  for (const verb of ['balance', 'positions', 'performance', 'risk'])
+    answers.push((await orchestrator.command(verb)).value);
+  for (const verb of ['orders', 'trades'])
+    answers.push((await orchestrator.command(verb, { limit: 500 })).value);
   const gone = once(child, 'exit');
   orchestrator.send({ t: 'stop', graceMs: 5_000, reason: 'done' });
   expect(await gone).toEqual([0, null]);
@@ -70,7 +83,8 @@ describe('a trading agent killed with SIGKILL', () => {
       const child = start(stateDir);
       const target = lastBytes + Math.floor(Math.random() * 20_000);
       const from = orchestrator.frames.length;
-      const ended = (): boolean => orchestrator.frames.slice(from).some((frame) => frame.t === 'health' && frame.detail !== undefined);
+      const ended = (): boolean =>
+        orchestrator.frames.slice(from).some((frame) => frame.t === 'health' && frame.detail !== undefined);
       const goesOn = (bytes: number): boolean => bytes >= lastBytes && bytes < target;
       while (!ended() && goesOn(bytesIn(stateDir))) await pause(1);
       await kill(child);
