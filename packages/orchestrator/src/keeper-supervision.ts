@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentExit, KeeperAgent } from '@muster/contract';
 import type { Logger } from '@muster/runtime';
-import { KeeperClient, type KeeperOptions } from './keeper/index.ts';
+import { endKeeper, KeeperClient, type KeeperOptions } from './keeper/index.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 15_000;
@@ -50,8 +50,14 @@ export class KeeperSupervision {
     const client = this.#client;
     this.#client = null;
     if (client === null) return;
-    if (keepAgents) client.close();
-    else await client.shutdown(graceMs);
+    if (keepAgents) return client.close();
+    try {
+      await client.shutdown(graceMs);
+    } catch (error) {
+      this.#log.warn({ fields: { reason: (error as Error).message } }, 'the keeper did not end in order; ending it by force');
+      client.close();
+      await endKeeper(this.#options.dataDir);
+    }
   }
 
   async #open(): Promise<void> {

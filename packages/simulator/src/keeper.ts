@@ -60,7 +60,7 @@ export interface KeeperOptions {
   readonly onEnded: (process: AgentProcess, exit: AgentExit) => void;
   /** Probability that a process takes no notice of SIGTERM; that a spawn fails. */
   readonly ignoredSigterm: number;
-  readonly failedSpawn: number;
+  readonly failedSpawn: () => number;
   readonly count: (name: string) => void;
 }
 
@@ -188,7 +188,7 @@ export class Keeper {
     if (epoch < record.ranEpoch) return refuse('epoch-stale', `${agent} already ran epoch ${record.ranEpoch}`);
     const sub = epoch === record.ranEpoch ? record.sub + 1 : 1;
     Object.assign(record, { ranEpoch: epoch, sub, note });
-    if (stream.chance(this.#options.failedSpawn)) return refuse('spawn-failed', 'no memory for another process');
+    if (stream.chance(this.#options.failedSpawn())) return refuse('spawn-failed', 'no memory for another process');
     const process: AgentProcess = {
       host,
       agentId: agent,

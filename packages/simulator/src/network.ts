@@ -29,7 +29,6 @@ export interface NetworkOptions {
   readonly schedule: Schedule;
   readonly stream: Stream;
   readonly meanMs: number;
-  readonly count: (name: string) => void;
 }
 
 /** One orchestrator's line to the manager and its present condition. */

@@ -33,7 +33,7 @@ export interface Observer {
   /** A client's command was answered. */
   replied?(command: ManagerCommand, result: CommandResult): void;
   orchestratorDurable?(host: Host, records: readonly OrchestratorRecord[]): void;
-  orchestratorStepped?(host: Host, input: OrchestratorInput, effects: readonly OrchestratorEffect[]): void;
+  orchestratorStepped?(host: Host, input: OrchestratorInput, effects: readonly OrchestratorEffect[], appended: number): void;
   orchestratorExecutes?(host: Host, effect: OrchestratorEffect, required: number, durable: number): void;
   /** The data directory of a host is gone. */
   hostWiped?(host: Host): void;

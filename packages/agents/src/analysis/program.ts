@@ -2,7 +2,13 @@
  * The analysis agent's program: computes indicators at each bar close, serves the last values, trades nothing.
  * Life cycle and pace are those of the trading agent without an account.
  */
-import { type AgentCommand, type AgentContext, type AgentProgram, type CommandHandler, CommandRefused } from '@muster/agent-sdk';
+import {
+  type AgentCommand,
+  type AgentContext,
+  type AgentProgram,
+  type CommandHandler,
+  CommandRefused,
+} from '@muster/agent-sdk';
 import { validateConfig } from '../config/validate-config.ts';
 import { dateOf, instantText } from '../data/calendar.ts';
 import { DataMissing, loadMarketData } from '../data/market-data.ts';

@@ -197,7 +197,8 @@ describe('properties', () => {
           close: a,
         }));
         const values = run(new TrueRange(), series);
-        return series.every(({ high, low }, index) => index === 0 || (values[index] ?? 0) >= high - low);
+        const below = series.filter(({ high, low }, index) => index > 0 && (values[index] ?? 0) < high - low);
+        expect(below).toEqual([]);
       }),
     );
   });

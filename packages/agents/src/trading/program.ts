@@ -215,12 +215,7 @@ class TradingProgram implements AgentProgram {
       connected: context.connected(),
     }));
     const change = (verb: string, act: (command: AgentCommand) => Promise<ControlAnswer>): void =>
-      context.command(verb, async (command) => {
-        const answer = await this.#exclusive(() => act(command));
-        context.log.info('command carried out', { command: command.id, verb });
-        this.#showHealth();
-        return answer;
-      });
+      context.command(verb, (command) => this.#carryOut(command, act));
     const control = this.#control;
     change('pause', (command) => control.pause(command));
     change('resume', (command) => control.resume(command));
@@ -229,6 +224,26 @@ class TradingProgram implements AgentProgram {
     change('flatten', (command) => control.flatten(command));
     change('cancel-orders', (command) => control.cancelOrders(command));
     change('reconcile', async () => ({ differences: await session.engine.reconcile() }));
+  }
+
+  /** A refusal is an answer; anything else (a disk that refuses the journal) ends the process, whose memory is ahead of its journal. */
+  async #carryOut(
+    command: AgentCommand,
+    act: (command: AgentCommand) => Promise<ControlAnswer>,
+  ): Promise<ControlAnswer> {
+    try {
+      const answer = await this.#exclusive(() => act(command));
+      this.#context.log.info('command carried out', { command: command.id, verb: command.verb });
+      this.#showHealth();
+      return answer;
+    } catch (error) {
+      if (!(error instanceof CommandRefused)) {
+        setImmediate(() => {
+          throw error;
+        });
+      }
+      throw error;
+    }
   }
 
   #configView(command: AgentCommand): unknown {

@@ -33,16 +33,15 @@ export async function logs(context: ClientContext, wanted: string, options: Logs
   const signal = untilInterrupted();
   for await (const text of api.lines(path, { ...query, follow: true }, signal)) {
     if (text === '') continue;
-    if (print.isJson) print.line(text);
-    else print.line(logLine(lineOf(text), print.paint));
+    const line = lineOf(text);
+    if (isRecord(line) && line['end'] === true) throw streamEnded(String(line['error'] ?? ''));
+    print.line(print.isJson ? text : logLine(line, print.paint));
   }
-  if (!signal.aborted) {
-    throw new CommandFailure({
-      what: 'The stream of lines has ended',
-      why: ['The orchestrator has gone out of reach, or the agent was removed.'],
-      code: exitCode.unreachable,
-    });
-  }
+  if (!signal.aborted) throw streamEnded('The manager has closed the stream.');
+}
+
+function streamEnded(reason: string): CommandFailure {
+  return new CommandFailure({ what: 'The stream of lines has ended', why: [reason], code: exitCode.unreachable });
 }
 
 function lineOf(text: string): unknown {

@@ -1,5 +1,4 @@
 /** Registers the commands about agents: ps, show, deploy, logs, stop, start, restart, rm, migrate, command. */
-import { agentStatuses, disconnectRules, strategies, strategyAliases } from '@muster/contract/vocabulary';
 import { type Command, Option } from 'commander';
 import type { ClientOptions } from '../client/context.ts';
 import type {
@@ -29,7 +28,7 @@ export function registerAgentCommands(program: Command, open: OpenClient): void 
     .option('--on <node>', 'only those on this orchestrator')
     .option('--type <type>', 'only of this type')
     .option('--customer <id>', 'only of this customer')
-    .addOption(new Option('--status <word>', 'only in this status').choices(agentStatuses))
+    .option('--status <word>', 'only in this status, for example degraded')
     .addHelpText('after', examples('muster ps', 'muster ps --on orchestrator-1 -o wide', 'muster ps --status degraded'))
     .action(async (options: ClientOptions & PsOptions) => (await load()).ps(await open(options), options));
   clientCommand(program, 'show <agent>', 'everything about one agent')
@@ -57,20 +56,13 @@ function registerDeploy(program: Command, open: OpenClient): void {
     .option('--config <json>', 'its configuration: a file, JSON text, or - for standard input')
     .option('--set <key=value>', 'one value of the configuration, on top; may be repeated', collect, [])
     .option('--on <node>', 'this orchestrator, or a refusal with the reason')
-    .addOption(
-      new Option('--strategy <name>', 'how to choose the orchestrator').choices([
-        ...strategies,
-        ...Object.keys(strategyAliases),
-      ]),
-    )
+    .option('--strategy <name>', 'how to choose the orchestrator: least_loaded, round_robin, resource_based, …')
     .option('--require <capability>', 'the orchestrator must have it; may be repeated', collect, [])
     .option('--replicas <n>', 'how many', wholeNumber(1, 1000))
     .option('--customer <id>', 'whose agent it is')
     .option('--memory <bytes>', 'memory it may use, for example 256M', byteAmount)
     .option('--cpu <cores>', 'cores it may use, for example 0.5', positiveNumber)
-    .addOption(
-      new Option('--on-disconnect <rule>', 'what happens while the manager is out of reach').choices(disconnectRules),
-    )
+    .option('--on-disconnect <rule>', 'what happens while the manager is out of reach: continue, …')
     .option('--wait', 'return when the processes are confirmed (30 s at most)')
     .addHelpText(
       'after',

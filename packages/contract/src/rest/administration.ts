@@ -54,7 +54,7 @@ export const CustomerAnswer = Type.Object({
 export type CustomerAnswer = Static<typeof CustomerAnswer>;
 
 export const UserRequest = Type.Object({
-  name: Name,
+  name: Type.String({ minLength: 1, maxLength: 128, pattern: '^\\S(?:.*\\S)?$' }),
   email: optional(Type.String({ minLength: 3, maxLength: 254, pattern: '^[^@\\s]+@[^@\\s]+$' })),
   password: Password,
   role: words(roles),

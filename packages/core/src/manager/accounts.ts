@@ -24,19 +24,22 @@ export function createCustomer(
   return done({ id: command.id });
 }
 
+/** Names and e-mails share one space, in any case: either signs in. */
+function nameIsTaken(desk: Desk, name: string, exceptId?: string): boolean {
+  const wanted = name.toLowerCase();
+  for (const { id, name: own, email } of desk.facts.users.values()) {
+    if (id !== exceptId && (own.toLowerCase() === wanted || email?.toLowerCase() === wanted)) return true;
+  }
+  return false;
+}
+
 export function createUser(desk: Desk, actor: Actor, command: CommandOf<'createUser'>): CommandResult {
   const { kind: _kind, ...user } = command;
   if (user.customerId !== null && !desk.facts.customers.has(user.customerId)) {
     return refuse('not-found', `Customer ${JSON.stringify(user.customerId)} does not exist.`);
   }
-  for (const other of desk.facts.users.values()) {
-    const names = [other.name, other.email].filter((name) => name !== null).map((name) => name.toLowerCase());
-    if (
-      names.includes(user.name.toLowerCase()) ||
-      (user.email !== null && names.includes(user.email.toLowerCase()))
-    ) {
-      return refuse('name-taken', 'A user with this name or e-mail exists already.');
-    }
+  if (nameIsTaken(desk, user.name) || (user.email !== null && nameIsTaken(desk, user.email))) {
+    return refuse('name-taken', 'A user with this name or e-mail exists already.');
   }
   const id = desk.random.id('usr');
   desk.commit('userCreated', { id, ...user, by: actor.id });
@@ -46,6 +49,9 @@ export function createUser(desk: Desk, actor: Actor, command: CommandOf<'createU
 export function changeUser(desk: Desk, actor: Actor, command: CommandOf<'changeUser'>): CommandResult {
   const { kind: _kind, ...changes } = command;
   if (!desk.facts.users.has(command.id)) return refuse('not-found', 'No such user.');
+  if (command.email != null && nameIsTaken(desk, command.email, command.id)) {
+    return refuse('name-taken', 'A user with this name or e-mail exists already.');
+  }
   desk.commit('userChanged', { ...changes, by: actor.id });
   return done({ id: command.id });
 }

@@ -91,6 +91,16 @@ export function enrol(desk: Desk, actor: Actor, command: CommandOf<'enrol'>): Co
     if (taken !== null) return taken;
     const keyReplaced = known.publicKey !== publicKey;
     desk.commit('orchestratorRejoined', { id: known.id, publicKey, subject: null, method, tokenId, fields });
+    const link = desk.presence.of(known.id)?.link;
+    if (link != null) {
+      desk.emit({
+        kind: 'closeLink',
+        link,
+        code: 'session-replaced',
+        detail: 'This identity has joined anew.',
+        retryAfterMs: 0,
+      });
+    }
     desk.presence.forget(known.id);
     desk.presence.watch(known.id, desk.now);
     desk.note('warn', 'orchestrator.rejoined', { orchestratorId: known.id, name: fields.name, by: actor.id });

@@ -224,6 +224,8 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
         phase: present.phase,
       });
     }
+    // Whoever waits for an agent of this machine may have got what he waits for.
+    if (frame.t === 'report') for (const { agentId } of frame.agents) this.#touchedAgents.add(agentId);
   }
 
   #answer(desk: Desk, request: string, outcome: Outcome): void {

@@ -16,6 +16,9 @@ import type { PresentOrchestrator } from './presence.ts';
 
 type Opened = Extract<ManagerInput, { kind: 'linkOpened' }>;
 
+/** No manager ever gets here: about a million restores from backup. */
+const EPOCH_BOUND = EPOCHS_PER_GENERATION * 2 ** 20;
+
 export class Sessions {
   #count = 0;
   readonly #software: string;
@@ -218,6 +221,11 @@ export class Sessions {
     for (const [agentId, epoch] of Object.entries(epochs)) {
       const agent = desk.facts.agents.get(agentId);
       if (agent === undefined || epoch <= agent.epoch) continue;
+      // A machine speaks for its own customer's agents only, and not beyond what could ever have been issued.
+      if (agent.customerId !== orchestrator.customerId || epoch >= EPOCH_BOUND) {
+        desk.note('error', 'epoch.not-believed', { agentId, epoch, orchestratorId: orchestrator.id });
+        continue;
+      }
       desk.commit('epochFloorRaised', { agentId, epoch, orchestratorId: orchestrator.id });
       desk.note('error', 'epoch.ahead-of-manager', {
         agentId,

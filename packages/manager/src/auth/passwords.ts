@@ -66,7 +66,9 @@ export class Passwords {
       return Promise.resolve();
     }
     if (this.#waiting.length >= WAITING_LIMIT) {
-      return Promise.reject(new MusterError('overloaded', 'Too many sign-ins at once. Try again in a few seconds.'));
+      return Promise.reject(
+        new MusterError('overloaded', 'Too many sign-ins at once. Try again in a few seconds.'),
+      );
     }
     return new Promise((resolve) => this.#waiting.push(resolve));
   }

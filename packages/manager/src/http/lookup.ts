@@ -11,7 +11,11 @@ export const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength:
 
 export function findOrchestrator(machine: ManagerMachine, actor: Actor, id: string): Orchestrator {
   const orchestrator = machine.facts.orchestrators.get(id);
-  if (orchestrator === undefined || orchestrator.deregisteredAt !== null || !sees(actor, orchestrator.customerId)) {
+  if (
+    orchestrator === undefined ||
+    orchestrator.deregisteredAt !== null ||
+    !sees(actor, orchestrator.customerId)
+  ) {
     throw new MusterError('not-found', `Container ${JSON.stringify(id)} does not exist.`);
   }
   return orchestrator;

@@ -9,7 +9,7 @@ const failures: Readonly<Record<string, string>> = {
   400: 'The request cannot be understood',
   401: 'Sign in first',
   403: 'Not allowed',
-  404: 'Not found, or another customer\'s',
+  404: "Not found, or another customer's",
   409: 'Not possible in the present state',
   413: 'The body is too large',
   415: 'Unsupported content type',
@@ -40,14 +40,25 @@ export async function registerOpenApi(app: App, version: string): Promise<void> 
         securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
         schemas: { Problem: JSON.parse(JSON.stringify(Problem)) as Record<string, never> },
       },
-      tags: ['health', 'sign-in', 'fleet', 'containers', 'deployments', 'agents', 'communication', 'events', 'administration', 'joining'].map(
-        (name) => ({ name }),
-      ),
+      tags: [
+        'health',
+        'sign-in',
+        'fleet',
+        'containers',
+        'deployments',
+        'agents',
+        'communication',
+        'events',
+        'administration',
+        'joining',
+      ].map((name) => ({ name })),
     },
     transform: ({ schema, url, route }) => {
       const access: Access = route.config?.access ?? 'admin';
       const hasBody = schema.body !== undefined || route.method === 'POST' || route.method === 'DELETE';
-      const answers: Record<string, unknown> = { ...(schema.response as Record<string, unknown> | undefined) };
+      const answers: Record<string, unknown> = {
+        ...(schema.response as Record<string, unknown> | undefined),
+      };
       for (const code of failuresOf(access, hasBody)) {
         answers[code] = {
           description: failures[code],
@@ -57,7 +68,15 @@ export async function registerOpenApi(app: App, version: string): Promise<void> 
       const security = access === 'public' ? {} : { security: [{ bearer: [] }] };
       const role = access === 'public' ? '' : `Needs the role ${access === 'beating' ? 'operator' : access}.`;
       const description = [schema.description, role].filter(Boolean).join(' ');
-      return { schema: { ...schema, ...security, ...(description === '' ? {} : { description }), response: answers } as typeof schema, url };
+      return {
+        schema: {
+          ...schema,
+          ...security,
+          ...(description === '' ? {} : { description }),
+          response: answers,
+        } as typeof schema,
+        url,
+      };
     },
   });
 }

@@ -41,7 +41,13 @@ export async function createServer(services: Services): Promise<App> {
     exposeHeadRoutes: false,
   };
   const tls = settings.tls;
-  const base = tls === null ? Fastify(options) : Fastify({ ...options, https: { cert: tls.certificate, key: tls.key.reveal(), minVersion: 'TLSv1.2' } });
+  const base =
+    tls === null
+      ? Fastify(options)
+      : Fastify({
+          ...options,
+          https: { cert: tls.certificate, key: tls.key.reveal(), minVersion: 'TLSv1.2' },
+        });
   const app = (base as unknown as App).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
@@ -55,10 +61,18 @@ export async function createServer(services: Services): Promise<App> {
   app.setNotFoundHandler((request, reply) => {
     const methods = known.methodsOf(request.url);
     if (methods.length === 0) {
-      return sendProblem(reply, new MusterError('not-found', 'There is nothing at this path. See /openapi.json for what there is.'), request.id);
+      return sendProblem(
+        reply,
+        new MusterError('not-found', 'There is nothing at this path. See /openapi.json for what there is.'),
+        request.id,
+      );
     }
     void reply.header('allow', methods.join(', '));
-    return sendProblem(reply, new MusterError('method-not-allowed', `This path answers to ${methods.join(', ')}.`), request.id);
+    return sendProblem(
+      reply,
+      new MusterError('method-not-allowed', `This path answers to ${methods.join(', ')}.`),
+      request.id,
+    );
   });
   await registerOpenApi(app, services.version);
   registerRoutes(app, services);
@@ -91,16 +105,21 @@ function answerBrokenRequest(this: unknown, error: NodeJS.ErrnoException, socket
 function addParsers(app: App): void {
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json(?:;|$)/, { parseAs: 'string' }, (request, text, done) => {
-    // Some clients always send the content type: no body then means no body.
-    if (text === '') return done(null, undefined);
-    parse(request, text as string, (error, value) => {
-      if (error !== null) return done(new MusterError('bad-json', 'The body is not valid JSON.'), undefined);
-      const hazard = jsonHazard(value);
-      if (hazard !== null) return done(new MusterError('bad-json', hazard), undefined);
-      done(null, value);
-    });
-  });
+  app.addContentTypeParser(
+    /^application\/(?:[\w.-]+\+)?json(?:;|$)/,
+    { parseAs: 'string' },
+    (request, text, done) => {
+      // Some clients always send the content type: no body then means no body.
+      if (text === '') return done(null, undefined);
+      parse(request, text as string, (error, value) => {
+        if (error !== null)
+          return done(new MusterError('bad-json', 'The body is not valid JSON.'), undefined);
+        const hazard = jsonHazard(value);
+        if (hazard !== null) return done(new MusterError('bad-json', hazard), undefined);
+        done(null, value);
+      });
+    },
+  );
 }
 
 const openToAll: ReadonlySet<string> = new Set(['/health', '/ready']);
@@ -121,7 +140,11 @@ function addHooks(app: App, services: Services): void {
     if (config?.access === undefined) throw new Error(`The route ${url} does not say who may call it`);
   });
   app.addHook('onResponse', async (request, reply) => {
-    const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode };
+    const labels = {
+      method: request.method,
+      route: request.routeOptions.url ?? 'none',
+      status: reply.statusCode,
+    };
     measures.requests.observe(reply.elapsedTime / 1000, labels);
   });
 }
@@ -132,7 +155,12 @@ async function admit(request: FastifyRequest, services: Services): Promise<void>
   if (access === 'public') return;
   const { wall } = services.engine.clock.now();
   try {
-    request.caller = await callerOf(request.headers.authorization, services.tokens, services.engine.machine.facts, wall);
+    request.caller = await callerOf(
+      request.headers.authorization,
+      services.tokens,
+      services.engine.machine.facts,
+      wall,
+    );
   } catch (error) {
     services.measures.refusedSignIns.add(1, { reason: 'token' });
     throw error;
@@ -140,7 +168,10 @@ async function admit(request: FastifyRequest, services: Services): Promise<void>
   const { caller } = request;
   if (caller.expired && access !== 'beating') {
     services.measures.refusedSignIns.add(1, { reason: 'expired' });
-    throw new MusterError('token-expired', 'The token has expired. POST /api/v1/auth/login with email and password for a new one.');
+    throw new MusterError(
+      'token-expired',
+      'The token has expired. POST /api/v1/auth/login with email and password for a new one.',
+    );
   }
   const needed = access === 'beating' ? 'operator' : access;
   if (!includesRole(caller.user.role, needed)) {

@@ -29,7 +29,8 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
   };
 };
 
-const plain = (value: unknown): unknown => (typeof value === 'object' && value !== null ? { ...value } : value);
+const plain = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null ? { ...value } : value;
 
 /** The members the schema names; no body at all counts as an empty object. */
 function withoutUnknown(schema: TSchema, value: unknown): unknown {
@@ -52,10 +53,16 @@ export function fieldErrors(errors: readonly unknown[], part: string): FieldErro
     byPath.set(prefix + path, list);
     if (!list.includes(message)) list.push(message);
   };
-  for (const { keyword, instancePath = '', message = 'is not valid', params } of errors as readonly SchemaError[]) {
+  for (const {
+    keyword,
+    instancePath = '',
+    message = 'is not valid',
+    params,
+  } of errors as readonly SchemaError[]) {
     if (keyword === 'anyOf') continue;
     if (keyword === 'required') {
-      for (const name of params?.['requiredProperties'] as readonly string[]) add(`${instancePath}/${name}`, 'is required');
+      for (const name of params?.['requiredProperties'] as readonly string[])
+        add(`${instancePath}/${name}`, 'is required');
     } else if (keyword === 'enum') {
       const allowed = (params?.['allowedValues'] as readonly unknown[] | undefined)?.join(', ');
       add(instancePath, allowed === undefined ? message : `must be one of ${allowed}`);
@@ -63,6 +70,9 @@ export function fieldErrors(errors: readonly unknown[], part: string): FieldErro
       add(instancePath, message);
     }
   }
-  const listed = [...byPath].map(([path, messages]) => ({ path, message: messages.slice(0, 4).join(' or ') }));
+  const listed = [...byPath].map(([path, messages]) => ({
+    path,
+    message: messages.slice(0, 4).join(' or '),
+  }));
   return listed.length > 0 ? listed.slice(0, 50) : [{ path: '', message: 'is not valid' }];
 }

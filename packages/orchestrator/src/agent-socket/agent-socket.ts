@@ -33,8 +33,11 @@ export interface AgentWelcome extends Incarnation {
 
 /** What the daemon does with what an agent says. */
 export interface AgentEvents {
-  /** The incarnation that may speak now, once no spawn is under way; null: none. */
-  current(agentId: string): Promise<AgentWelcome | null>;
+  /**
+   * The incarnation that may speak now, once no spawn is under way; null: none, so that whoever asks is stale. `unknown`: a
+   * process runs whose order is not known here; it is left alone.
+   */
+  current(agentId: string): Promise<AgentWelcome | null | 'unknown'>;
   ready(agentId: string, of: Incarnation): void;
   health(agentId: string, of: Incarnation, frame: FrameOf<'health'>): void;
   metrics(agentId: string, values: Readonly<Record<string, number>>): void;
@@ -174,6 +177,10 @@ export class AgentSocket {
   async #greet(socket: Socket, hello: FrameOf<'hello'>): Promise<void> {
     const current = await this.#events.current(this.#agentId);
     if (socket.destroyed) return;
+    if (current === 'unknown') {
+      socket.destroy();
+      return;
+    }
     const reason = this.#stranger(hello, current);
     if (reason !== null || current === null) {
       this.#events.refused(this.#agentId, reason ?? 'nothing runs under this id');

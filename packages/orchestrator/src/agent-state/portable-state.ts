@@ -7,7 +7,7 @@
  * syncs it, and swaps it in by rename: a crash leaves the old state or the new, never a mixture.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, type Dirent, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { AGENT_PORTABLE_STATE_MAX_BYTES, type BlobRef } from '@muster/contract';
@@ -113,7 +113,7 @@ function isInside(name: string): boolean {
 
 function* filesOf(root: string, prefix = '', depth = 0): Generator<{ readonly name: string; readonly path: string }> {
   if (depth > DEPTH_MAX) return;
-  let entries: ReturnType<typeof readdirSync<string, { withFileTypes: true }>> | [] = [];
+  let entries: Dirent[];
   try {
     entries = readdirSync(join(root, prefix), { withFileTypes: true, encoding: 'utf8' });
   } catch {

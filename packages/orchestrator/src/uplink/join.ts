@@ -17,7 +17,7 @@ import {
   joinSealContext,
 } from '@muster/contract';
 import { fingerprint, type JoinToken, type Secret, type SigningKey, seal, sign, verify, verifyDelegation } from '@muster/runtime';
-import type { TSchema } from 'typebox';
+import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import type { Identity } from '../identity.ts';
 import { detailOf, type HttpAnswer, type Transport } from './transport.ts';
@@ -126,8 +126,8 @@ function rootHash(rootKey: string): string | null {
   }
 }
 
-function checked<T>(schema: TSchema & { static?: T }, value: unknown, what: string): T {
-  if (Value.Check(schema, value)) return value as T;
+function checked<S extends TSchema>(schema: S, value: unknown, what: string): Static<S> {
+  if (Value.Check(schema, value)) return value as Static<S>;
   throw new JoinFailed(`The manager cannot be joined: ${what}.`, 30_000);
 }
 

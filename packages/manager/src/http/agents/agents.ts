@@ -27,7 +27,12 @@ export function registerAgents(app: App, services: Services): void {
 
 function registerReading(app: App, { engine }: Services): void {
   const { machine } = engine;
-  const list = { tags, summary: 'List agents; filters combine', querystring: AgentsQuery, response: { 200: Type.Array(Agent) } };
+  const list = {
+    tags,
+    summary: 'List agents; filters combine',
+    querystring: AgentsQuery,
+    response: { 200: Type.Array(Agent) },
+  };
   app.get('/api/v1/cluster/agents', { config: viewer, schema: list }, (request) => {
     const { customer_id, container_id, agent_type, status, deployment_id } = request.query;
     return agentsFor(machine, callerIn(request).actor)
@@ -45,13 +50,27 @@ function registerReading(app: App, { engine }: Services): void {
   app.get('/api/v1/cluster/agents/:id', { config: viewer, schema: detail }, (request) =>
     agentDetailOf(machine, findAgent(machine, callerIn(request).actor, request.params.id)),
   );
-  const metrics = { tags, summary: 'Latest numbers an agent published', params: IdParams, response: { 200: AgentMetrics } };
+  const metrics = {
+    tags,
+    summary: 'Latest numbers an agent published',
+    params: IdParams,
+    response: { 200: AgentMetrics },
+  };
   app.get('/api/v1/cluster/agents/:id/metrics', { config: viewer, schema: metrics }, (request) => {
     const agent = findAgent(machine, callerIn(request).actor, request.params.id);
     const view = agentView(machine.presence, agent);
-    return { agent_id: agent.id, timestamp: isoTime(engine.clock.now().wall), fresh: view.fresh, metrics: { ...view.metrics } };
+    return {
+      agent_id: agent.id,
+      timestamp: isoTime(engine.clock.now().wall),
+      fresh: view.fresh,
+      metrics: { ...view.metrics },
+    };
   });
-  const types = { tags, summary: 'Agent types that can be deployed', response: { 200: Type.Array(AgentType) } };
+  const types = {
+    tags,
+    summary: 'Agent types that can be deployed',
+    response: { 200: Type.Array(AgentType) },
+  };
   app.get('/api/v1/cluster/agent-types', { config: viewer, schema: types }, () =>
     [...machine.facts.agentTypes.values()].sort((a, b) => (a.type < b.type ? -1 : 1)).map(agentTypeOf),
   );
@@ -60,22 +79,45 @@ function registerReading(app: App, { engine }: Services): void {
 type Verb = 'stopAgent' | 'startAgent' | 'restartAgent' | 'removeAgent';
 
 function registerControl(app: App, services: Services): void {
-  const schemaFor = (summary: string) => ({ tags, summary, params: IdParams, querystring: WaitQuery, response: { 200: AgentActionAnswer } });
-  app.post('/api/v1/cluster/agents/:id/stop', { config: operator, schema: schemaFor('Stop an agent; it stays and can be started') }, (request) =>
-    act(services, callerIn(request).actor, 'stopAgent', request.params.id, request.query.wait === true),
+  const schemaFor = (summary: string) => ({
+    tags,
+    summary,
+    params: IdParams,
+    querystring: WaitQuery,
+    response: { 200: AgentActionAnswer },
+  });
+  app.post(
+    '/api/v1/cluster/agents/:id/stop',
+    { config: operator, schema: schemaFor('Stop an agent; it stays and can be started') },
+    (request) =>
+      act(services, callerIn(request).actor, 'stopAgent', request.params.id, request.query.wait === true),
   );
-  app.post('/api/v1/cluster/agents/:id/start', { config: operator, schema: schemaFor('Start a stopped agent') }, (request) =>
-    act(services, callerIn(request).actor, 'startAgent', request.params.id, request.query.wait === true),
+  app.post(
+    '/api/v1/cluster/agents/:id/start',
+    { config: operator, schema: schemaFor('Start a stopped agent') },
+    (request) =>
+      act(services, callerIn(request).actor, 'startAgent', request.params.id, request.query.wait === true),
   );
-  app.post('/api/v1/cluster/agents/:id/restart', { config: operator, schema: schemaFor('Restart the process where it is') }, (request) =>
-    act(services, callerIn(request).actor, 'restartAgent', request.params.id, false),
+  app.post(
+    '/api/v1/cluster/agents/:id/restart',
+    { config: operator, schema: schemaFor('Restart the process where it is') },
+    (request) => act(services, callerIn(request).actor, 'restartAgent', request.params.id, false),
   );
-  app.delete('/api/v1/cluster/agents/:id', { config: operator, schema: schemaFor('Stop an agent and remove it for good') }, (request) =>
-    act(services, callerIn(request).actor, 'removeAgent', request.params.id, request.query.wait === true),
+  app.delete(
+    '/api/v1/cluster/agents/:id',
+    { config: operator, schema: schemaFor('Stop an agent and remove it for good') },
+    (request) =>
+      act(services, callerIn(request).actor, 'removeAgent', request.params.id, request.query.wait === true),
   );
 }
 
-async function act(services: Services, actor: Actor, kind: Verb, agentId: string, wait: boolean): Promise<AgentActionAnswer> {
+async function act(
+  services: Services,
+  actor: Actor,
+  kind: Verb,
+  agentId: string,
+  wait: boolean,
+): Promise<AgentActionAnswer> {
   const { engine, links } = services;
   const before = findAgent(engine.machine, actor, agentId);
   const command: ManagerCommand = kind === 'restartAgent' ? { kind, agentId } : { kind, agentId, wait };

@@ -8,7 +8,12 @@ import { type App, callerIn } from '../app.ts';
 
 export function registerOrders(app: App, { engine }: Services): void {
   const { facts } = engine.machine;
-  const schema = { tags: ['agents'], summary: 'Orders, latest first', querystring: OrdersQuery, response: { 200: Type.Array(Order) } };
+  const schema = {
+    tags: ['agents'],
+    summary: 'Orders, latest first',
+    querystring: OrdersQuery,
+    response: { 200: Type.Array(Order) },
+  };
   app.get('/api/v1/cluster/orders', { config: { access: 'viewer' }, schema }, (request) => {
     const { actor } = callerIn(request);
     const { agent_id, container_id, limit = 100 } = request.query;

@@ -21,14 +21,28 @@ export function registerDirectContainers(app: App, services: Services): void {
   const { engine, settings } = services;
   app.post(
     '/api/v1/cluster/containers/register',
-    { config: { access: 'operator' }, schema: { tags, summary: 'Register a direct program', body: RegisterRequest, response: { 200: RegisterAnswer } } },
+    {
+      config: { access: 'operator' },
+      schema: {
+        tags,
+        summary: 'Register a direct program',
+        body: RegisterRequest,
+        response: { 200: RegisterAnswer },
+      },
+    },
     async (request) => {
       const { actor, user } = callerIn(request);
       if (!settings.directOrchestrators) {
-        throw new MusterError('forbidden', 'Direct registration is off on this manager (DIRECT_ORCHESTRATORS): join with a token instead.');
+        throw new MusterError(
+          'forbidden',
+          'Direct registration is off on this manager (DIRECT_ORCHESTRATORS): join with a token instead.',
+        );
       }
       if (actor.customerId !== null && actor.customerId !== 'default') {
-        throw new MusterError('forbidden', 'Direct programs belong to the customer "default", which you do not see. Join with a token instead.');
+        throw new MusterError(
+          'forbidden',
+          'Direct programs belong to the customer "default", which you do not see. Join with a token instead.',
+        );
       }
       const fields = fieldsOf(request.body);
       const command = { kind: 'registerDirect', subject: user.id, agentId: fields.name, fields } as const;
@@ -45,20 +59,34 @@ export function registerDirectContainers(app: App, services: Services): void {
     '/api/v1/cluster/containers/:id/heartbeat',
     {
       config: { access: 'beating' },
-      schema: { tags, summary: 'A sign of life of a direct program', params: IdParams, body: HeartbeatRequest, response: { 200: HeartbeatAnswer } },
+      schema: {
+        tags,
+        summary: 'A sign of life of a direct program',
+        params: IdParams,
+        body: HeartbeatRequest,
+        response: { 200: HeartbeatAnswer },
+      },
     },
     async (request) => {
       const { actor, user, expired } = callerIn(request);
       const orchestrator = engine.machine.facts.orchestrators.get(request.params.id);
       if (expired) {
-        if (orchestrator?.subject === user.id && orchestrator.deregisteredAt === null) throw new MusterError('sign-in-again');
-        throw new MusterError('token-expired', 'The token has expired. POST /api/v1/auth/login with email and password for a new one.');
+        if (orchestrator?.subject === user.id && orchestrator.deregisteredAt === null)
+          throw new MusterError('sign-in-again');
+        throw new MusterError(
+          'token-expired',
+          'The token has expired. POST /api/v1/auth/login with email and password for a new one.',
+        );
       }
       const { body } = request;
       if (body.container_id !== request.params.id) {
         throw new MusterError('id-mismatch', 'container_id differs from the id in the path.');
       }
-      if (orchestrator !== undefined && actor.customerId !== null && orchestrator.customerId !== actor.customerId) {
+      if (
+        orchestrator !== undefined &&
+        actor.customerId !== null &&
+        orchestrator.customerId !== actor.customerId
+      ) {
         throw new MusterError('not-found', 'This container is not registered: register it first.');
       }
       await engine.command(actor, {
@@ -79,7 +107,8 @@ function fieldsOf(body: RegisterRequest): OrchestratorFields {
   const metadata = body.metadata ?? {};
   const resources = body.resources ?? {};
   const limits = [metadata['max_agents'], resources['max_agents']].filter(
-    (value): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= 100_000,
+    (value): value is number =>
+      typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= 100_000,
   );
   return {
     name: body.container_name,

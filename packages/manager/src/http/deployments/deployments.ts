@@ -23,7 +23,15 @@ export function registerDeployments(app: App, services: Services): void {
   const { machine } = engine;
   app.post(
     '/api/v1/cluster/agents/deploy',
-    { config: { access: 'operator' }, schema: { tags, summary: 'Deploy one agent, or several alike', body: DeployRequest, response: { 200: Deployed } } },
+    {
+      config: { access: 'operator' },
+      schema: {
+        tags,
+        summary: 'Deploy one agent, or several alike',
+        body: DeployRequest,
+        response: { 200: Deployed },
+      },
+    },
     async (request) => {
       const { actor } = callerIn(request);
       const customerId = request.body.customer_id ?? null;
@@ -36,7 +44,10 @@ export function registerDeployments(app: App, services: Services): void {
   );
   app.get(
     '/api/v1/cluster/agents/deployments',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'Which agent is on which container', response: { 200: Deployments } } },
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'Which agent is on which container', response: { 200: Deployments } },
+    },
     (request) => {
       const placed = agentsFor(machine, callerIn(request).actor).flatMap(({ id, placement }) =>
         placement === null ? [] : [[id, placement.orchestratorId] as const],
@@ -46,20 +57,34 @@ export function registerDeployments(app: App, services: Services): void {
   );
   app.get(
     '/api/v1/cluster/agents/:id/deployment',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'Where one agent is', params: IdParams, response: { 200: Deployment } } },
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'Where one agent is', params: IdParams, response: { 200: Deployment } },
+    },
     (request) => {
       const agent = findAgent(machine, callerIn(request).actor, request.params.id);
       const deployment = deploymentOf(machine, agent);
-      if (deployment === undefined) throw new MusterError('not-found', `Agent ${agent.id} is not placed anywhere at the moment.`);
+      if (deployment === undefined)
+        throw new MusterError('not-found', `Agent ${agent.id} is not placed anywhere at the moment.`);
       return deployment;
     },
   );
   app.post(
     '/api/v1/cluster/agents/:id/migrate',
-    { config: { access: 'operator' }, schema: { tags, summary: 'Move an agent', params: IdParams, body: MigrateRequest, response: { 200: MigrateAnswer } } },
+    {
+      config: { access: 'operator' },
+      schema: {
+        tags,
+        summary: 'Move an agent',
+        params: IdParams,
+        body: MigrateRequest,
+        response: { 200: MigrateAnswer },
+      },
+    },
     async (request) => {
       const { body } = request;
-      if (body.agent_id !== request.params.id) throw new MusterError('id-mismatch', 'agent_id differs from the id in the path.');
+      if (body.agent_id !== request.params.id)
+        throw new MusterError('id-mismatch', 'agent_id differs from the id in the path.');
       const value = await engine.command(callerIn(request).actor, {
         kind: 'migrateAgent',
         agentId: body.agent_id,

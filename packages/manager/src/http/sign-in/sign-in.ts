@@ -14,25 +14,39 @@ export function registerSignIn(app: App, services: Services): void {
   const config = { access: 'public' } as const;
   const tags = ['sign-in'];
   const response = { 200: TokenAnswer };
-  app.post('/api/v1/auth/login', { config, schema: { tags, summary: 'Sign in with JSON', body: LoginRequest, response } }, (request) => {
-    const { email, username, password } = request.body;
-    const name = email ?? username;
-    if (name == null) {
-      throw new MusterError('validation', 'Send "email" or "username" together with "password".', {
-        errors: [{ path: '/email', message: 'is required (or "username")' }],
-      });
-    }
-    return signIn(services, name, new Secret(password), request);
-  });
-  void app.register(async (forms) => {
-    forms.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, text, done) => {
-      const fields: Record<string, string> = {};
-      for (const [key, value] of new URLSearchParams(text as string)) {
-        if (key !== '__proto__' && !Object.hasOwn(fields, key)) fields[key] = value;
+  app.post(
+    '/api/v1/auth/login',
+    { config, schema: { tags, summary: 'Sign in with JSON', body: LoginRequest, response } },
+    (request) => {
+      const { email, username, password } = request.body;
+      const name = email ?? username;
+      if (name == null) {
+        throw new MusterError('validation', 'Send "email" or "username" together with "password".', {
+          errors: [{ path: '/email', message: 'is required (or "username")' }],
+        });
       }
-      done(null, fields);
-    });
-    const schema = { tags, summary: 'Sign in with a form (OAuth 2 password grant)', consumes: ['application/x-www-form-urlencoded'], body: TokenForm, response };
+      return signIn(services, name, new Secret(password), request);
+    },
+  );
+  void app.register(async (forms) => {
+    forms.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string' },
+      (_request, text, done) => {
+        const fields: Record<string, string> = {};
+        for (const [key, value] of new URLSearchParams(text as string)) {
+          if (key !== '__proto__' && !Object.hasOwn(fields, key)) fields[key] = value;
+        }
+        done(null, fields);
+      },
+    );
+    const schema = {
+      tags,
+      summary: 'Sign in with a form (OAuth 2 password grant)',
+      consumes: ['application/x-www-form-urlencoded'],
+      body: TokenForm,
+      response,
+    };
     (forms as App).post('/api/v1/auth/token', { config, schema }, (request) => {
       const { username, password } = request.body;
       return signIn(services, username, new Secret(password), request);
@@ -40,7 +54,10 @@ export function registerSignIn(app: App, services: Services): void {
   });
   app.get(
     '/api/v1/auth/me',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'Who is signed in', response: { 200: WhoAmI } } },
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'Who is signed in', response: { 200: WhoAmI } },
+    },
     (request) => {
       const { user, expiresAtMs } = callerIn(request);
       return {
@@ -55,7 +72,12 @@ export function registerSignIn(app: App, services: Services): void {
   );
 }
 
-async function signIn(services: Services, name: string, password: Secret, request: FastifyRequest): Promise<TokenAnswer> {
+async function signIn(
+  services: Services,
+  name: string,
+  password: Secret,
+  request: FastifyRequest,
+): Promise<TokenAnswer> {
   const { engine, signInLimiter, passwords, tokens, measures } = services;
   const { mono } = engine.clock.now();
   const waitMs = signInLimiter.begin(name, request.ip, mono);
