@@ -124,6 +124,7 @@ export class Host {
     if (!this.on || this.daemon !== null || this.identity === null) return;
     this.#lives += 1;
     this.daemon = new Daemon(this.#world, this, this.#manager, this.#lives);
+    for (const observer of this.#world.observers) observer.daemonStarted?.(this);
     this.#world.line(this.name, 'daemon starts');
     this.daemon.start();
     if (this.keeper === null) this.startKeeper();

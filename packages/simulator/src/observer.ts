@@ -35,11 +35,15 @@ export interface Observer {
   orchestratorDurable?(host: Host, records: readonly OrchestratorRecord[]): void;
   orchestratorStepped?(host: Host, input: OrchestratorInput, effects: readonly OrchestratorEffect[], appended: number): void;
   orchestratorExecutes?(host: Host, effect: OrchestratorEffect, required: number, durable: number): void;
+  /** A daemon starts (again) from what its disk holds. */
+  daemonStarted?(host: Host): void;
   /** The data directory of a host is gone. */
   hostWiped?(host: Host): void;
   localReplied?(host: Host, command: LocalCommand, result: LocalResult): void;
   processStarted?(process: AgentProcess): void;
   processEnded?(process: AgentProcess): void;
+  /** An agent wrote a new state; the number is its content. */
+  stateWritten?(agentId: string, content: number): void;
   /** From time to time, and at the end. */
   inspect?(fleet: Fleet): void;
   /** The world has healed and time is up. */

@@ -43,8 +43,6 @@ export class World {
   readonly observers: Observer[] = [];
   /** Live processes by agent. */
   readonly processes = new Map<string, Set<AgentProcess>>();
-  /** Number of the last state each agent wrote, whichever machine it ran on. */
-  readonly lastWritten = new Map<string, number>();
   /** False while the world heals: no fault is made any more. */
   chaos = true;
   #pids = 1000;
@@ -108,7 +106,7 @@ export class World {
   /** A new state of an agent; the number is its content. */
   nextWrite(agentId: string): number {
     this.#writes += 1;
-    this.lastWritten.set(agentId, this.#writes);
+    for (const observer of this.observers) observer.stateWritten?.(agentId, this.#writes);
     return this.#writes;
   }
 }

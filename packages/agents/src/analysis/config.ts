@@ -1,11 +1,11 @@
 /** From `agent_config` of an analysis agent to what it works with; the input has passed `validateConfig('analysis_agent', …)`. */
 import { createHash } from 'node:crypto';
-import { dataSets } from '../data/data-sets.ts';
+import { dataSets } from '../market-data/data-sets.ts';
 
-export const indicatorNames = ['sma', 'ema', 'wma', 'rsi', 'macd', 'roc', 'atr', 'bollinger'] as const;
+const indicatorNames = ['sma', 'ema', 'wma', 'rsi', 'macd', 'roc', 'atr', 'bollinger'] as const;
 export type IndicatorName = (typeof indicatorNames)[number];
 
-export const defaultPeriods = {
+const defaultPeriods = {
   sma: 20,
   ema: 20,
   wma: 14,

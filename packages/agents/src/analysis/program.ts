@@ -10,9 +10,9 @@ import {
   CommandRefused,
 } from '@muster/agent-sdk';
 import { validateConfig } from '../config/validate-config.ts';
-import { dateOf, instantText } from '../data/calendar.ts';
-import { DataMissing, loadMarketData } from '../data/market-data.ts';
 import { JournalDamaged, RecordLog } from '../journal/record-log.ts';
+import { dateOf, instantText } from '../market-data/calendar.ts';
+import { DataMissing, loadMarketData } from '../market-data/market-data.ts';
 import { Pace } from '../replay/pace.ts';
 import type { AnalysisView } from './analyst.ts';
 import { type AnalysisConfig, barsUntilWarm, resolveAnalysisConfig } from './config.ts';

@@ -4,9 +4,10 @@
  * A snapshot is written every `snapshotEveryBars` bars and at the end. Between two of them nothing is journaled: a killed session goes
  * back to the last snapshot and computes the same values again.
  */
-import type { MarketData } from '../data/market-data.ts';
-import { indexAt, tradeClose, tradeRange } from '../data/series.ts';
+
 import type { RecordLog } from '../journal/record-log.ts';
+import type { MarketData } from '../market-data/market-data.ts';
+import { indexAt, tradeClose, tradeRange } from '../market-data/series.ts';
 import { Market } from '../replay/market.ts';
 import { Analyst } from './analyst.ts';
 import type { AnalysisConfig } from './config.ts';

@@ -179,7 +179,7 @@ export const agentTypes: readonly AgentTypeRecipe[] = [
     run: { kind: 'node', entry: '@muster/agents/trading' },
     configSchema: tradingSchema,
     defaults: {},
-    resources: { memoryBytes: 134_217_728, cpuCores: 0.1 },
+    resources: { memoryBytes: 201_326_592, cpuCores: 0.1 },
     verbs: [
       'status',
       'balance',
@@ -210,7 +210,7 @@ export const agentTypes: readonly AgentTypeRecipe[] = [
     run: { kind: 'node', entry: '@muster/agents/analysis' },
     configSchema: analysisSchema,
     defaults: {},
-    resources: { memoryBytes: 134_217_728, cpuCores: 0.1 },
+    resources: { memoryBytes: 201_326_592, cpuCores: 0.1 },
     verbs: ['status', 'indicators', 'signals', 'health', 'config'],
     stopGraceMs: 5_000,
     inFlightMs: 0,

@@ -5,7 +5,7 @@
  * nobody's error here.
  */
 
-import { dataSets } from '../data/data-sets.ts';
+import { dataSets } from '../market-data/data-sets.ts';
 import { barsNeeded, dailyMomentum, gridMomentum } from '../momentum/params.ts';
 import { resolveParams } from '../momentum/resolve-params.ts';
 import { agentTypes } from './agent-types.ts';

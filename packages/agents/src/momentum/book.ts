@@ -2,7 +2,7 @@
  * From all scores to one table of target weights: a pure function, so that every member of a deployment computes the
  * same book from the same scores. Ranks cover all `ok` names; only the chosen ones carry side and weight.
  */
-import { byCodeUnit } from '../data/order.ts';
+import { byCodeUnit } from '../market-data/order.ts';
 import type { MomentumParams } from './params.ts';
 import type { Score } from './score.ts';
 

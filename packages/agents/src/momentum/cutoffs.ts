@@ -5,7 +5,7 @@
  * counts when no weekday is left in its month: what follows it is not known yet.
  * Continuous grid: every 00:00 UTC after the first bar, up to the last bar's close.
  */
-import { type Calendar, dateOf, dayMs, instantText } from '../data/calendar.ts';
+import { type Calendar, dateOf, dayMs, instantText } from '../market-data/calendar.ts';
 
 export interface Cutoff {
   /** Index of the calendar slot whose close is the cut-off. */

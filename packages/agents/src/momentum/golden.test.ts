@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { buildCalendar } from '../data/calendar.ts';
-import { loadMarketData } from '../data/market-data.ts';
+import { buildCalendar } from '../market-data/calendar.ts';
+import { loadMarketData } from '../market-data/market-data.ts';
 import { buildBook } from './book.ts';
 import { cutoffsOf } from './cutoffs.ts';
 import { dailyMomentum, gridMomentum, type MomentumParams } from './params.ts';

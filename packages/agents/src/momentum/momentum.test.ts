@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { buildCalendar, dayMs } from '../data/calendar.ts';
-import type { BarSeries } from '../data/series.ts';
+import { buildCalendar, dayMs } from '../market-data/calendar.ts';
+import type { BarSeries } from '../market-data/series.ts';
 import { fixed } from '../money/fixed-point.ts';
 import { dailySeries, gridMs, gridSeries, path } from '../testing/made-data.ts';
 import { buildBook } from './book.ts';

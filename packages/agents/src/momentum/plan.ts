@@ -6,7 +6,7 @@
  * cut happens at execution, where the fill price is known.
  */
 
-import { byCodeUnit } from '../data/order.ts';
+import { byCodeUnit } from '../market-data/order.ts';
 import { absolute, type Fixed, fixed, toNumber, truncateToStep } from '../money/fixed-point.ts';
 import type { Target } from './book.ts';
 import type { MomentumParams } from './params.ts';
@@ -26,7 +26,7 @@ export interface VenueRules {
   readonly minNotional: number;
 }
 
-export interface PlannedOrder {
+interface PlannedOrder {
   readonly id: string;
   readonly side: 'buy' | 'sell';
   readonly quantity: Fixed;

@@ -6,11 +6,11 @@
  * (Jegadeesh and Titman 1993); time-series momentum and its exponentially weighted volatility (Moskowitz, Ooi and Pedersen
  * 2012, eq. 1).
  */
-import type { Calendar } from '../data/calendar.ts';
-import { type BarSeries, barsClosedBy, tradeClose } from '../data/series.ts';
+import type { Calendar } from '../market-data/calendar.ts';
+import { type BarSeries, barsClosedBy, tradeClose } from '../market-data/series.ts';
 import { barsNeeded, type MomentumParams } from './params.ts';
 
-export type ScoreStatus = 'insufficient_history' | 'stale' | 'gap' | 'bad_data' | 'flat' | 'ok';
+type ScoreStatus = 'insufficient_history' | 'stale' | 'gap' | 'bad_data' | 'flat' | 'ok';
 
 export interface Score {
   readonly id: string;
@@ -23,7 +23,7 @@ export interface Score {
   readonly signal?: Signal;
 }
 
-export interface Signal {
+interface Signal {
   readonly rXs: number;
   readonly rTs: number;
   readonly sigma: number;
@@ -115,7 +115,7 @@ function gridWindow(
 }
 
 /** The three numbers of a window whose last element is the cut-off's close. */
-export function signalOf(closes: Float64Array, params: MomentumParams): Signal | 'bad_data' {
+function signalOf(closes: Float64Array, params: MomentumParams): Signal | 'bad_data' {
   const c = closes;
   for (const close of c) if (!Number.isFinite(close) || close <= 0) return 'bad_data';
   const t = c.length - 1;

@@ -12,7 +12,7 @@
  *
  * The venue owns no file. Its state is the agent's journal: `PaperVenue.restore` rebuilds it from the account.
  */
-import { type BarSeries, tradeClose, tradeOpen, tradeRange } from '../data/series.ts';
+import { type BarSeries, tradeClose, tradeOpen, tradeRange } from '../market-data/series.ts';
 import {
   absolute,
   type Fixed,

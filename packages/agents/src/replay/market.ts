@@ -1,7 +1,7 @@
 /** What the engine may know about prices: closed bars only, seen through the instant it asks for. */
-import { buildCalendar, type Calendar } from '../data/calendar.ts';
-import type { MarketData } from '../data/market-data.ts';
-import { type BarSeries, barsClosedBy, indexAt, tradeClose, upperBound } from '../data/series.ts';
+import { buildCalendar, type Calendar } from '../market-data/calendar.ts';
+import type { MarketData } from '../market-data/market-data.ts';
+import { type BarSeries, barsClosedBy, indexAt, tradeClose, upperBound } from '../market-data/series.ts';
 import type { MarketSlot } from '../trading/ports.ts';
 
 export class Market {

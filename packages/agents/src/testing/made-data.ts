@@ -1,8 +1,8 @@
 /** Market data made for tests: daily sessions or a five-minute grid with chosen closes. */
-import { dayMs, newYorkSession } from '../data/calendar.ts';
-import { dataSets } from '../data/data-sets.ts';
-import type { MarketData } from '../data/market-data.ts';
-import { type BarSeries, buildSeries, type RawBar } from '../data/series.ts';
+import { dayMs, newYorkSession } from '../market-data/calendar.ts';
+import { dataSets } from '../market-data/data-sets.ts';
+import type { MarketData } from '../market-data/market-data.ts';
+import { type BarSeries, buildSeries, type RawBar } from '../market-data/series.ts';
 
 export interface MadeOptions {
   readonly maxBarMove?: number;

@@ -5,8 +5,8 @@
  * again by the agent. Defaults depend on the data set: daily sessions or a continuous grid.
  */
 import { createHash } from 'node:crypto';
-import { type CalendarKind, dayMs } from '../data/calendar.ts';
-import { dataSets } from '../data/data-sets.ts';
+import { type CalendarKind, dayMs } from '../market-data/calendar.ts';
+import { dataSets } from '../market-data/data-sets.ts';
 import { dailyMomentum, gridMomentum, type MomentumParams } from '../momentum/params.ts';
 import { resolveParams } from '../momentum/resolve-params.ts';
 import { type Fixed, fixed } from '../money/fixed-point.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { loadMarketData } from '../data/market-data.ts';
+import { loadMarketData } from '../market-data/market-data.ts';
 import { MemoryLog } from '../testing/memory-log.ts';
 import { resolveTradingConfig } from './config.ts';
 import { TradingControl } from './control.ts';

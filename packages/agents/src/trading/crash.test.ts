@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadMarketData } from '../data/market-data.ts';
 import { JournalDamaged, RecordLog } from '../journal/record-log.ts';
+import { loadMarketData } from '../market-data/market-data.ts';
 import { MemoryLog } from '../testing/memory-log.ts';
 import { resolveTradingConfig, type TradingConfig } from './config.ts';
 import type { TradingRecord } from './records.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dateOf } from '../data/calendar.ts';
+import { dateOf } from '../market-data/calendar.ts';
 import { resolveTradingConfig } from './config.ts';
 import { openReplay, type ReplaySession } from './replay.ts';
 

@@ -9,9 +9,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AgentCommand, type AgentContext, type AgentProgram, CommandRefused } from '@muster/agent-sdk';
 import { validateConfig } from '../config/validate-config.ts';
-import { dateOf } from '../data/calendar.ts';
-import { DataMissing } from '../data/market-data.ts';
 import { JournalDamaged } from '../journal/record-log.ts';
+import { dateOf } from '../market-data/calendar.ts';
+import { DataMissing } from '../market-data/market-data.ts';
 import { barsNeeded } from '../momentum/params.ts';
 import { Pace } from '../replay/pace.ts';
 import { resolveTradingConfig, type TradingConfig } from './config.ts';
@@ -91,7 +91,7 @@ class TradingProgram implements AgentProgram {
 
   async start(): Promise<void> {
     this.#showHealth();
-    this.#noteBadBars();
+    this.#noteDataFaults();
     const differences = await this.#exclusive(() => this.#session.begin());
     if (differences.length > 0) {
       this.#phase = 'degraded';
@@ -171,7 +171,8 @@ class TradingProgram implements AgentProgram {
     this.#context.health(this.#phase, this.#detail);
   }
 
-  #noteBadBars(): void {
+  #noteDataFaults(): void {
+    for (const gap of this.#session.gaps()) this.#context.log.info('gaps in the price history', gap);
     for (const { id, openAt, reason } of this.#session.badBars()) {
       this.#context.log.warn('bad bar: its symbol is quarantined while it is in the score window', {
         symbol: id,

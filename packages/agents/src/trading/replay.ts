@@ -3,8 +3,10 @@
  *
  * The position in history is the account's last mark, so a session opened again goes on with the slot after it.
  */
-import { loadMarketData, type MarketData } from '../data/market-data.ts';
+
 import { RecordLog } from '../journal/record-log.ts';
+import { gapsOf } from '../market-data/calendar.ts';
+import { loadMarketData, type MarketData } from '../market-data/market-data.ts';
 import { type PaperRules, PaperVenue } from '../paper/venue.ts';
 import { Market } from '../replay/market.ts';
 import type { Account } from './account.ts';
@@ -73,6 +75,19 @@ export class ReplaySession {
     return [...this.#parts.data.reports].flatMap(([id, { badBars }]) =>
       badBars.map((bar) => ({ id, ...bar })),
     );
+  }
+
+  /** Runs of absent grid points, by symbol; an exchange calendar has none by definition. */
+  gaps(): { symbol: string; gaps: number; missing: number; longest: number }[] {
+    const { kind, intervalMs } = this.market.calendar;
+    if (kind !== 'continuous') return [];
+    return this.market.series.flatMap((series) => {
+      const runs = gapsOf(series, intervalMs).map(({ missing }) => missing);
+      const missing = runs.reduce((sum, run) => sum + run, 0);
+      return missing === 0
+        ? []
+        : [{ symbol: series.id, gaps: runs.length, missing, longest: Math.max(...runs) }];
+    });
   }
 
   /** Plays one slot. False when history has ended. */

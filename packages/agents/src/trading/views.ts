@@ -1,6 +1,6 @@
 /** What the reading verbs answer, and the metrics: plain JSON from the account, changing nothing. Names are snake_case as on the wire. */
 import { type AgentCommand, CommandRefused } from '@muster/agent-sdk';
-import { instantText } from '../data/calendar.ts';
+import { instantText } from '../market-data/calendar.ts';
 import { fixedText, toNumber } from '../money/fixed-point.ts';
 import type { AccountOrder } from './account.ts';
 import type { TradingConfig } from './config.ts';
@@ -8,14 +8,14 @@ import type { ReplaySession } from './replay.ts';
 
 const pageMax = 500;
 
-export interface Exposure {
+interface Exposure {
   readonly gross: number;
   readonly net: number;
   readonly unrealized: number;
 }
 
 /** Gross and net exposure as fractions of equity, and profit not yet realised, at the last good closes. */
-export function exposureOf(session: ReplaySession): Exposure {
+function exposureOf(session: ReplaySession): Exposure {
   const { ledger, performance } = session.account;
   let gross = 0;
   let net = 0;

@@ -147,16 +147,13 @@ const reasons: Readonly<Record<string, string>> = {
   ENETUNREACH: 'There is no way to that network.',
 };
 
+/** The system's code of the innermost cause; its message when there is none. */
 function deepestCode(error: unknown): string {
-  let code = '';
-  for (let each = error; each instanceof Error; each = each.cause) {
-    const own = (each as { code?: unknown }).code;
-    if (typeof own === 'string') code = own;
-    else if (code === '') code = each.message;
-    if (each instanceof AggregateError) each = each.errors[0] ?? each;
-  }
-  const inner = (error as { cause?: { errors?: { code?: string }[] } }).cause?.errors?.[0]?.code;
-  return inner ?? code;
+  if (!(error instanceof Error)) return String(error);
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause;
+  if (inner instanceof Error) return deepestCode(inner);
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? code : error.message;
 }
 
 async function readBody(answer: Response): Promise<unknown> {

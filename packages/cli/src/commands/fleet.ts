@@ -97,14 +97,15 @@ export interface RemoveNodeOptions {
 export async function removeNode(
   { api, print, services }: ClientContext,
   wanted: string,
-  { force = false, yes }: RemoveNodeOptions & { readonly force?: boolean },
+  options: RemoveNodeOptions,
 ): Promise<void> {
+  const force = options.force === true;
   const node = await findNode(api, wanted);
   const name = printable(node.container_name);
   const what = force
     ? `${name} is declared dead and its ${node.placed_agents} agents are given up without a confirmed stop`
     : `The ${node.placed_agents} agents of ${name} are stopped and it is removed`;
-  await confirm(services, what, name, yes);
+  await confirm(services, what, name, options.yes);
   const path = `/api/v1/cluster/containers/${encodeURIComponent(node.container_id)}`;
   const answer = await api.delete<DoneAnswer>(path, { query: { force }, limitMs: 60_000 });
   if (print.isJson) print.json(answer);

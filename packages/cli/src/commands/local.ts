@@ -123,6 +123,7 @@ export async function localAgents(services: Services, options: LocalOptions): Pr
 
 export interface LocalStopOptions extends LocalOptions {
   readonly yes?: true;
+  readonly reason?: string;
 }
 
 /** `verb` for one agent, or for everything here when none is named. */
@@ -147,7 +148,7 @@ export async function localHold(
   } else if (verb === 'stop') {
     await confirm(services, 'All agents on this machine are stopped, until resumed here', 'stop', options.yes);
   }
-  const answer = await api.post<unknown>(path, {}, { limitMs: 60_000 });
+  const answer = await api.post<unknown>(path, options.reason === undefined ? {} : { reason: options.reason }, { limitMs: 60_000 });
   if (print.isJson) return print.json(answer);
   const told = isRecord(answer) && typeof answer['message'] === 'string' ? answer['message'] : undefined;
   const usual = verb === 'stop' ? `${name}: stopped here; only this machine can lift it.` : `${name}: resumed.`;

@@ -2,13 +2,14 @@
  * Commands that go on until they are interrupted: `logs [-f]`, `events [-f]`.
  *
  * Ctrl-C ends them with success: the person has seen enough. `events` connects again when the stream breaks and goes on
- * where it was; when that is no longer possible the manager says so, and a remark does too.
+ * where it was; when that is no longer possible a line says so.
  */
 import type { LogsAnswer } from '@muster/contract';
 import type { ClientContext } from '../client/context.ts';
 import { findAgent } from '../client/find.ts';
 import { exitCode } from '../exit-codes.ts';
 import { CommandFailure, isRecord } from '../failure.ts';
+import type { Paint } from '../terminal/paint.ts';
 import { printable } from '../terminal/text.ts';
 import { EventReader, type StreamEvent } from './event-reader.ts';
 import { logLine } from './log-lines.ts';
@@ -55,30 +56,51 @@ function lineOf(text: string): unknown {
 export interface EventsOptions {
   readonly follow?: true;
   readonly types?: string;
+  /** How many of the events before now are looked at. */
+  readonly tail: number;
 }
 
-/** Without `--follow`: what the manager still holds, then the end. */
-export async function events(context: ClientContext, { follow, types }: EventsOptions): Promise<void> {
+export async function events(context: ClientContext, { follow, types, tail }: EventsOptions): Promise<void> {
   const { print } = context;
   const signal = untilInterrupted();
   const query = types === undefined ? {} : { types };
-  let lastId = '';
+  let lastId = await idBefore(context, tail, signal);
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     try {
       for await (const event of readEvents(context, query, lastId, follow === true, signal)) {
         if (event.id !== '') lastId = event.id;
         attempt = 0;
-        print.line(print.isJson ? JSON.stringify(event) : eventLine(event, context));
+        print.line(print.isJson ? JSON.stringify(event) : eventLine(event, print.paint));
       }
       if (follow !== true) return;
     } catch (error) {
       const lost = error instanceof CommandFailure && error.code === exitCode.unreachable;
-      if (!lost || follow !== true || lastId === '') throw error;
+      if (!lost || follow !== true) throw error;
     }
     if (signal.aborted) return;
     if (attempt === 0) print.remark('The stream was interrupted; connecting again …');
     await pause(Math.min(10_000, 500 * 2 ** attempt), signal);
   }
+}
+
+/** Events the manager is sure to hold. */
+const heldByManager = 10_000;
+
+/** The id `tail` events before the latest: an id that the manager cannot know makes it tell the latest one. */
+async function idBefore({ api }: ClientContext, tail: number, signal: AbortSignal): Promise<string> {
+  const found = new AbortController();
+  const reader = new EventReader();
+  const headers = { accept: 'text/event-stream', 'last-event-id': 'latest' };
+  const stop = AbortSignal.any([signal, found.signal]);
+  for await (const line of api.lines('/api/v1/cluster/events/stream', {}, stop, headers)) {
+    const event = reader.accept(line);
+    if (event === undefined) continue;
+    found.abort();
+    const match = /^(\d+)-(\d+)$/.exec(event.id);
+    if (match === null) return event.id;
+    return `${match[1]}-${Math.max(0, Number(match[2]) - Math.min(tail, heldByManager))}`;
+  }
+  return '';
 }
 
 /** Waits for events; without `follow` only as long as they come at once. */
@@ -91,7 +113,7 @@ async function* readEvents(
 ): AsyncGenerator<StreamEvent> {
   const quiet = new AbortController();
   const stop = AbortSignal.any([signal, quiet.signal]);
-  const headers = { accept: 'text/event-stream', 'last-event-id': lastId === '' ? '0' : lastId };
+  const headers = { accept: 'text/event-stream', ...(lastId === '' ? {} : { 'last-event-id': lastId }) };
   const reader = new EventReader();
   const armed = (): NodeJS.Timeout | undefined =>
     follow ? undefined : setTimeout(() => quiet.abort(), quietAfterMs);
@@ -111,16 +133,14 @@ async function* readEvents(
 /** How long the stream must be silent to count as read to its present end, ms. */
 const quietAfterMs = 700;
 
-function eventLine(event: StreamEvent, { print }: ClientContext): string {
-  if (event.type === 'reset') return print.paint('yellow', '── earlier events are no longer available ──');
-  const { timestamp, at, ...data } = isRecord(event.data) ? event.data : { data: event.data };
-  const time = timestamp ?? at;
-  const when = typeof time === 'string' ? time : typeof time === 'number' ? new Date(time).toISOString() : '';
-  const flat = isRecord(data['data']) ? { ...data, data: undefined, ...data['data'] } : data;
-  const pairs = Object.entries(flat)
-    .filter(([key, value]) => value !== undefined && key !== 'type' && key !== 'id')
+export function eventLine({ type, data }: StreamEvent, paint: Paint): string {
+  if (type === 'reset') return paint('yellow', '── earlier events are no longer available ──');
+  const { timestamp, type: _type, ...facts } = isRecord(data) ? data : { data };
+  const pairs = Object.entries(facts)
+    .filter(([, value]) => value !== undefined && value !== null)
     .map(([key, value]) => `${printable(key)}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`);
-  return `${print.paint('dim', when)} ${print.paint('cyan', printable(event.type))} ${pairs.join(' ')}`.trim();
+  const when = typeof timestamp === 'string' ? `${paint('dim', printable(timestamp))} ` : '';
+  return `${when}${paint('cyan', printable(type))} ${pairs.join(' ')}`.trimEnd();
 }
 
 /** Aborts at the first SIGINT or SIGTERM; a second one ends the process in the usual way. */

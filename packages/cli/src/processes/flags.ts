@@ -12,7 +12,7 @@ export interface OrchestratorFlags extends ManagerFlags {
   readonly manager?: string;
   readonly joinTokenFile?: string;
   readonly name?: string;
-  readonly keepAgents?: true;
+  readonly stopAgents?: true;
 }
 
 export function managerEnvironment(environment: Environment, flags: ManagerFlags): Environment {

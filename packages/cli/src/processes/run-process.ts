@@ -7,7 +7,7 @@
 import { createLog, type Environment, installShutdown, type Logger, readLogFormat, readLogLevel, type Shutdown } from '@muster/runtime';
 import { type ExitCode, exitCode } from '../exit-codes.ts';
 import { CommandFailure } from '../failure.ts';
-import { type Listening, tellParent, whenParentEnds } from './parent-channel.ts';
+import { type Listening, tellParent, upMark, upMarkValue, whenParentEnds } from './parent-channel.ts';
 
 export interface RunningProcess {
   readonly listening: Listening;
@@ -44,16 +44,23 @@ export async function runProcess(
     log: (level, message, error) => log[level](error === undefined ? {} : { err: error }, message),
   });
   process.on('SIGHUP', () => void shutdown.stop('SIGHUP'));
-  whenParentEnds(process, (reason) => void shutdown.stop(reason));
+  const underUp = environment[upMark] === upMarkValue && process.send !== undefined;
+  if (underUp) whenParentEnds(process, (reason) => void shutdown.stop(reason));
+  const starting = start({ log, shutdown, underUp });
+  // Also a stop that comes while it starts ends everything that was opened.
+  shutdown.onShutdown(name, async () => {
+    const running = await starting.catch(() => undefined);
+    await running?.close();
+  });
   let running: RunningProcess;
   try {
-    running = await start({ log, shutdown, underUp: process.send !== undefined });
+    running = await starting;
   } catch (error) {
+    // A stop that is under way ends the process by itself.
     if (shutdown.isStopping) return;
     throw startFailure(error);
   }
-  shutdown.onShutdown(name, () => running.close());
-  tellParent(process, running.listening);
+  if (underUp) tellParent(process, running.listening);
 }
 
 const codes: Readonly<Record<string, ExitCode>> = {

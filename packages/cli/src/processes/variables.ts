@@ -37,6 +37,7 @@ export const orchestratorVariables: readonly Variable[] = [
   ['EXTERNAL_IP', "the machine's name", 'address shown for this machine'],
   ['AUTO_REGISTER', 'true', 'false: works without a manager'],
   ['HEARTBEAT_INTERVAL', '30', 'upper bound of the beat, seconds'],
+  ['STOP_AGENTS_ON_EXIT', 'false', 'as --stop-agents'],
   ['LOOPBACK_REWRITE', 'auto', 'host.docker.internal for loopback addresses, or off'],
   ['HTTPS_PROXY, NO_PROXY', '', 'the way out'],
   ['NODE_EXTRA_CA_CERTS', '', 'further authorities to trust'],

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { ClientOptions } from '../client/context.ts';
 import type { DrainOptions, NodesOptions, RemoveNodeOptions } from '../commands/fleet.ts';
 import type { EventsOptions } from '../commands/streams.ts';
-import { clientCommand, examples, type OpenClient } from './registration.ts';
+import { clientCommand, examples, type OpenClient, wholeNumber } from './registration.ts';
 
 const load = () => import('../commands/fleet.ts');
 
@@ -41,6 +41,7 @@ export function registerFleetCommands(program: Command, open: OpenClient): void 
     .action(async (options: ClientOptions) => (await load()).types(await open(options)));
   clientCommand(program, 'events', 'show what has happened, and with -f what happens')
     .option('-f, --follow', 'go on until interrupted')
+    .option('-n, --tail <events>', 'how many of the last ones', wholeNumber(0, 10_000), 50)
     .option('--types <list>', 'only these, separated by commas; agent.* names a family')
     .addHelpText('after', examples('muster events -f', "muster events -f --types 'agent.*' -o json"))
     .action(async (options: ClientOptions & EventsOptions) =>

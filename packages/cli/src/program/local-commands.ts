@@ -27,6 +27,7 @@ export function registerLocalCommands(program: Command, services: Services): voi
     .addHelpText('after', examples('muster local agents --data .muster/orchestrator-1'))
     .action(async (options: LocalOptions) => (await load()).localAgents(services, options));
   localCommand(local, 'stop [agent]', 'stop one agent or all, until resumed here')
+    .option('--reason <text>', 'why, for the journal')
     .option('-y, --yes', 'ask nothing')
     .addHelpText('after', examples('muster local stop agent_4f2k', 'muster local stop --yes'))
     .action(async (agent: string | undefined, options: LocalStopOptions) =>

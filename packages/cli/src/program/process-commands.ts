@@ -43,7 +43,7 @@ Ctrl-C stops everything and leaves nothing behind; the next start goes on with t
     .option('--data <dir>', 'DATA_DIR')
     .option('--name <name>', 'CONTAINER_NAME')
     .option('--log-level <level>', 'LOG_LEVEL')
-    .option('--keep-agents', 'at the end leave the agents running, for an upgrade')
+    .option('--stop-agents', 'at the end stop the agents too, instead of leaving them to the keeper')
     .addHelpText(
       'after',
       `${examples('muster orchestrator --manager https://manager.example.com --join-token-file join-token --data /var/lib/muster')}\n${variableTable(orchestratorVariables)}`,

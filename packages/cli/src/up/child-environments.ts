@@ -4,6 +4,7 @@
  * The manager's secrets never reach an orchestrator. Ports, directories and identities are `up`'s own to say.
  */
 import type { Environment } from '@muster/runtime';
+import { upMark, upMarkValue } from '../processes/parent-channel.ts';
 
 const managerOnly = [
   'ADMIN_PASSWORD',
@@ -46,6 +47,7 @@ export function environmentOfManager(environment: Environment, place: ManagerPla
   return {
     LOG_FORMAT: 'text',
     ...without(environment, [...orchestratorOnly, ...own]),
+    [upMark]: upMarkValue,
     PORT: String(place.port),
     DATA_DIR: place.dataDirectory,
   };
@@ -65,6 +67,7 @@ export function environmentOfOrchestrator(environment: Environment, place: Orche
   return {
     LOG_FORMAT: 'text',
     ...without(environment, [...managerOnly, ...orchestratorOnly, ...own]),
+    [upMark]: upMarkValue,
     AGENT_ID: place.name,
     CONTAINER_NAME: place.name,
     ORCHESTRATOR_ID: String(place.number),

@@ -51,12 +51,13 @@ export class Child {
   readonly name: string;
   readonly log: ChildLog;
   readonly #options: ChildOptions;
-  readonly #listening = Promise.withResolvers<Listening>();
+  #listening = Promise.withResolvers<Listening>();
   #state: ChildState = 'stopped';
   #process: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
   #told: Listening | undefined;
   #failures = 0;
+  #endedBadly = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ChildOptions) {
@@ -80,8 +81,10 @@ export class Child {
     return this.#told;
   }
 
-  /** Whether it ever ended in another way than by an orderly stop since it was last started. */
-  endedBadly = false;
+  /** Whether it listened and then ended in another way than in order, so that what it had started may still run. */
+  get mayHaveLeftAgents(): boolean {
+    return this.#endedBadly && this.#told !== undefined;
+  }
 
   /** Starts it. Resolves when it listens for the first time. @throws ChildFailed */
   start(): Promise<Listening> {
@@ -107,11 +110,12 @@ export class Child {
     clearTimeout(force);
   }
 
-  /** Ends it at once. */
-  kill(): void {
-    clearTimeout(this.#timer);
-    this.#state = 'stopping';
-    this.#process?.kill('SIGKILL');
+  /** Starts a stopped child once more. Resolves when it listens. @throws ChildFailed */
+  async restartForStop(): Promise<void> {
+    this.#told = undefined;
+    this.#listening = Promise.withResolvers<Listening>();
+    this.#listening.promise.catch(() => {});
+    await this.start();
   }
 
   #launch(): void {
@@ -157,7 +161,7 @@ export class Child {
   }
 
   #onEnd(how: string, code: number | null, ranMs: number): void {
-    if (code !== 0) this.endedBadly = true;
+    this.#endedBadly = code !== 0;
     if (this.#state === 'stopping') {
       this.#state = 'stopped';
       this.#listening.reject(new ChildFailed(this.name, how, code, undefined));

@@ -60,10 +60,14 @@ function addOrder(facts: Facts, order: OrderRecord): void {
   }
 }
 
-/** The one earlier order of the same agent on the same machine that has no outcome yet is superseded by a newer one. */
+/**
+ * The one earlier order of the same agent on the same machine that has no outcome yet is superseded by a newer one. Also a
+ * removal: placed again before the machine saw the tombstone, it would otherwise never get its one outcome.
+ */
 function supersededOrders(facts: Facts, order: OrderRecord): OrderRecord[] {
-  const entry = facts.orchestrators.get(order.orchestratorId)?.target.entries.get(order.agentId);
-  const earlier = entry === undefined ? undefined : facts.orders.get(entry.orderId);
+  const target = facts.orchestrators.get(order.orchestratorId)?.target;
+  const before = target?.entries.get(order.agentId) ?? target?.tombstones.get(order.agentId);
+  const earlier = before === undefined ? undefined : facts.orders.get(before.orderId);
   return earlier !== undefined && earlier.outcome === null ? [earlier] : [];
 }
 

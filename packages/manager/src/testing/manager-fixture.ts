@@ -84,7 +84,12 @@ export async function testManager(options: TestManagerOptions = {}): Promise<Tes
     hashCost: { memoryKibibytes: 64, passes: 1 },
   });
   const orchestrators: FakeOrchestrator[] = [];
-  const request: TestManager['request'] = async (method, path, body, token) => {
+  const request = async <T = Record<string, unknown>>(
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string | null,
+  ): Promise<Answer<T>> => {
     const bearer = token === undefined ? adminToken : token;
     const answer = await manager.app.inject({
       method: method as 'GET',
@@ -93,12 +98,8 @@ export async function testManager(options: TestManagerOptions = {}): Promise<Tes
       ...(body === undefined ? {} : { payload: body as object }),
     });
     const isJson = String(answer.headers['content-type'] ?? '').includes('json');
-    return {
-      status: answer.statusCode,
-      headers: answer.headers,
-      text: answer.body,
-      body: isJson && answer.body !== '' ? answer.json() : {},
-    };
+    const value: unknown = isJson && answer.body !== '' ? answer.json() : {};
+    return { status: answer.statusCode, headers: answer.headers, text: answer.body, body: value as T };
   };
   let adminToken = '';
   const signedIn = await request<TokenAnswer>(

@@ -3,7 +3,7 @@
  * equal the facts of the living machine, for both machines. (That a whole seed run twice gives one digest is the runner's
  * part of this property.)
  */
-import { canonicalText } from '@muster/core';
+import { canonicalText, type JournalRecord } from '@muster/core';
 import type { Fleet } from '../fleet.ts';
 import type { JournalDisk } from '../journal-disk.ts';
 import {
@@ -29,10 +29,10 @@ export function replayGivesSameDigest(world: World): Observer {
     world.fail(property, `${who} rebuilt from ${from} differs: …${a.slice(at - 60, at + 60)}… / …${b.slice(at - 60, at + 60)}…`);
   };
   /** Records after the snapshot, durable or on the way. */
-  const tail = (disk: JournalDisk): { snapshotText: string | null; records: readonly never[] } => {
+  const tail = (disk: JournalDisk): { snapshotText: string | null; records: readonly JournalRecord[] } => {
     const { snapshotText, records } = disk.load();
     const after = disk.appendedRecords.slice(disk.durableSeq - records.length);
-    return { snapshotText, records: after as readonly never[] };
+    return { snapshotText, records: after };
   };
 
   const inspectManager = (fleet: Fleet): void => {

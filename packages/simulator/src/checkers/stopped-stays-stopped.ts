@@ -3,20 +3,22 @@
  * again (R6, R8); what the customer stopped on his machine does not start there until he resumes it, whoever else orders,
  * through crashes and reboots.
  */
-import type { Fleet } from '../fleet.ts';
 import type { Host } from '../host.ts';
+import type { OrchestratorRecord } from '../machines.ts';
 import type { Observer } from '../observer.ts';
 import type { World } from '../world.ts';
 
 const EVERYTHING = '*';
 
-export function stoppedStaysStopped(world: World, fleet: Fleet): Observer {
+export function stoppedStaysStopped(world: World): Observer {
   const property = 'stopped-stays-stopped';
   const released = new Map<string, number>();
-  const holds = new WeakMap<Host, Set<string>>();
-  const holdsOf = (host: Host): Set<string> => {
-    const known = holds.get(host) ?? new Set<string>();
-    holds.set(host, known);
+  const onDisk = new WeakMap<Host, Set<string>>();
+  /** Also what is decided and not on disk yet. */
+  const inMemory = new WeakMap<Host, Set<string>>();
+  const holdsOf = (books: WeakMap<Host, Set<string>>, host: Host): Set<string> => {
+    const known = books.get(host) ?? new Set<string>();
+    books.set(host, known);
     return known;
   };
   return {
@@ -33,36 +35,43 @@ export function stoppedStaysStopped(world: World, fleet: Fleet): Observer {
       }
     },
     orchestratorDurable(host, records) {
-      const held = holdsOf(host);
-      for (const record of records) {
-        if (record.kind === 'held') held.add(record.body.agentId ?? EVERYTHING);
-        if (record.kind === 'holdLifted' && record.body.agentId === null) held.clear();
-        if (record.kind === 'holdLifted' && record.body.agentId !== null) held.delete(record.body.agentId);
-        // The agent has left this machine for good: the hold goes with it.
-        if (record.kind === 'tombstoneDone') held.delete(record.body.agentId);
+      note(holdsOf(onDisk, host), records);
+    },
+    daemonStarted(host) {
+      inMemory.set(host, new Set(holdsOf(onDisk, host)));
+    },
+    orchestratorStepped(host, _input, effects) {
+      const held = holdsOf(inMemory, host);
+      for (const effect of effects) {
+        if (effect.kind === 'append') note(held, effect.records as readonly OrchestratorRecord[]);
+        if (effect.kind !== 'spawn' || !(held.has(EVERYTHING) || held.has(effect.agentId))) continue;
+        world.fail(property, `${host.name} decides to start ${effect.agentId}, which its customer has stopped`);
       }
     },
     localReplied(host, command, result) {
       if (!result.ok || command.kind !== 'stop') return;
-      const held = holdsOf(host);
-      if (!held.has(command.agentId ?? EVERYTHING)) world.fail(property, `${host.name}: the customer's stop is acknowledged and not on disk`);
+      if (holdsOf(onDisk, host).has(command.agentId ?? EVERYTHING)) return;
+      // A later word may have been written in the same commit.
+      if (!holdsOf(inMemory, host).has(command.agentId ?? EVERYTHING)) return;
+      world.fail(property, `${host.name}: the customer's stop is acknowledged and not on disk`);
     },
     hostWiped(host) {
-      holds.delete(host);
+      onDisk.delete(host);
+      inMemory.delete(host);
     },
     processStarted({ agentId, epoch, sub, host }) {
       const last = released.get(agentId) ?? 0;
       if (epoch <= last) world.fail(property, `${agentId} ${epoch}.${sub} starts on ${host}; epoch ${last} was released`);
     },
-    orchestratorExecutes(host, effect) {
-      if (effect.kind !== 'spawn') return;
-      const held = holdsOf(host);
-      if (held.has(EVERYTHING) || held.has(effect.agentId)) {
-        // Decided before the customer spoke and carried out after: only a stop that was answered counts as spoken.
-        const facts = fleet.hostNamed(host.name)?.daemon?.machine.facts;
-        const known = facts !== undefined && (facts.holdAll !== null || facts.holds.has(effect.agentId));
-        if (!known) world.fail(property, `${host.name} has forgotten that the customer stopped ${effect.agentId}`);
-      }
-    },
   };
+}
+
+function note(held: Set<string>, records: readonly OrchestratorRecord[]): void {
+  for (const record of records) {
+    if (record.kind === 'held') held.add(record.body.agentId ?? EVERYTHING);
+    if (record.kind === 'holdLifted' && record.body.agentId === null) held.clear();
+    if (record.kind === 'holdLifted' && record.body.agentId !== null) held.delete(record.body.agentId);
+    // The agent has left this machine for good: the hold goes with it.
+    if (record.kind === 'tombstoneDone') held.delete(record.body.agentId);
+  }
 }

@@ -91,8 +91,12 @@ export function tradeOpen(series: BarSeries, index: number): number {
 
 /** High and low on the traded scale (the day's own adjustment). */
 export function tradeRange(series: BarSeries, index: number): { high: number; low: number } {
-  const factor = series.adjusted === undefined ? 1 : tradeClose(series, index) / (series.close[index] ?? Number.NaN);
-  return { high: (series.high[index] ?? Number.NaN) * factor, low: (series.low[index] ?? Number.NaN) * factor };
+  const factor =
+    series.adjusted === undefined ? 1 : tradeClose(series, index) / (series.close[index] ?? Number.NaN);
+  return {
+    high: (series.high[index] ?? Number.NaN) * factor,
+    low: (series.low[index] ?? Number.NaN) * factor,
+  };
 }
 
 /** Number of bars with a close time at or before `at`. */
@@ -149,8 +153,16 @@ function store(series: BarSeries, index: number, bar: RawBar): void {
 }
 
 function badness(series: BarSeries, index: number, bar: RawBar, checks: BarChecks): string | undefined {
-  const prices = [bar.open, bar.high, bar.low, bar.close, tradeOpen(series, index), tradeClose(series, index)];
-  if (prices.some((price) => !Number.isFinite(price) || price <= 0)) return 'a price is not a positive number';
+  const prices = [
+    bar.open,
+    bar.high,
+    bar.low,
+    bar.close,
+    tradeOpen(series, index),
+    tradeClose(series, index),
+  ];
+  if (prices.some((price) => !Number.isFinite(price) || price <= 0))
+    return 'a price is not a positive number';
   if (!(bar.volume >= 0)) return 'the volume is not a number';
   if (bar.high < Math.max(bar.open, bar.close)) return 'high is below open or close';
   if (bar.low > Math.min(bar.open, bar.close)) return 'low is above open or close';

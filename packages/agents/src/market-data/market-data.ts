@@ -43,11 +43,15 @@ const bundledDirectory = join(import.meta.dirname, '../../data');
 export function loadMarketData(request: DataRequest): MarketData {
   const traits = Object.hasOwn(dataSets, request.set) ? dataSets[request.set] : undefined;
   if (traits === undefined) {
-    throw new DataMissing(`There is no data set "${request.set}"; known: ${Object.keys(dataSets).join(', ')}.`);
+    throw new DataMissing(
+      `There is no data set "${request.set}"; known: ${Object.keys(dataSets).join(', ')}.`,
+    );
   }
   const root = request.source === 'bundled' ? bundledDirectory : request.directory;
   if (root === undefined) {
-    throw new DataMissing('Data source "path" needs MUSTER_MARKET_DATA in the environment of the orchestrator.');
+    throw new DataMissing(
+      'Data source "path" needs MUSTER_MARKET_DATA in the environment of the orchestrator.',
+    );
   }
   const files = listFiles(join(root, request.set), request, traits);
   const ids = [...(request.universe ?? files.keys())].sort(byCodeUnit);
@@ -55,9 +59,15 @@ export function loadMarketData(request: DataRequest): MarketData {
   const series = ids.map((id) => {
     const file = files.get(id);
     if (file === undefined) {
-      throw new DataMissing(`Data set "${request.set}" has no symbol "${id}"; it has ${[...files.keys()].join(', ')}.`);
+      throw new DataMissing(
+        `Data set "${request.set}" has no symbol "${id}"; it has ${[...files.keys()].join(', ')}.`,
+      );
     }
-    const built = buildSeries(id, parseBars(readFileSync(file, 'utf8'), traits), checksFor(id, request, traits));
+    const built = buildSeries(
+      id,
+      parseBars(readFileSync(file, 'utf8'), traits),
+      checksFor(id, request, traits),
+    );
     reports.set(id, built.report);
     return built.series;
   });
@@ -68,7 +78,9 @@ function checksFor(id: string, request: DataRequest, traits: DataSetTraits): Bar
   const confirmed = (request.confirmedMoves ?? [])
     .filter((move) => move.startsWith(`${id}@`))
     .map((move) => move.slice(id.length + 1))
-    .map((when) => (traits.intervalMs >= dayMs ? dailySpan(when.slice(0, 10), traits).openAt : Date.parse(when)));
+    .map((when) =>
+      traits.intervalMs >= dayMs ? dailySpan(when.slice(0, 10), traits).openAt : Date.parse(when),
+    );
   return { maxBarMove: request.maxBarMove, confirmedMoves: new Set(confirmed) };
 }
 
@@ -92,7 +104,10 @@ function listFiles(directory: string, request: DataRequest, traits: DataSetTrait
 /** Reads `date|ts,open,high,low,close,volume[,adj_open,adj_close]`. A cell that is no number becomes NaN, hence a bad bar. */
 export function parseBars(text: string, traits: DataSetTraits): RawBar[] {
   const headerEnd = text.indexOf('\n');
-  const header = text.slice(0, headerEnd === -1 ? undefined : headerEnd).trimEnd().split(',');
+  const header = text
+    .slice(0, headerEnd === -1 ? undefined : headerEnd)
+    .trimEnd()
+    .split(',');
   const daily = header[0] === 'date';
   const adjusted = header.includes('adj_close');
   const bars: RawBar[] = [];
@@ -100,8 +115,11 @@ export function parseBars(text: string, traits: DataSetTraits): RawBar[] {
     if (index === 0 || row === '') continue;
     const cells = row.split(',');
     const first = cells[0] as string;
-    const span = daily ? dailySpan(first, traits) : { openAt: Number(first), closeAt: Number(first) + traits.intervalMs };
-    if (first === '' || !Number.isFinite(span.openAt)) throw new DataMissing(`Line ${index + 1} has no readable time: "${row.slice(0, 40)}".`);
+    const span = daily
+      ? dailySpan(first, traits)
+      : { openAt: Number(first), closeAt: Number(first) + traits.intervalMs };
+    if (first === '' || !Number.isFinite(span.openAt))
+      throw new DataMissing(`Line ${index + 1} has no readable time: "${row.slice(0, 40)}".`);
     const bar = {
       openAt: span.openAt,
       closeAt: span.closeAt,
@@ -111,7 +129,9 @@ export function parseBars(text: string, traits: DataSetTraits): RawBar[] {
       close: cellNumber(cells[4]),
       volume: cellNumber(cells[5]),
     };
-    bars.push(adjusted ? { ...bar, adjustedOpen: cellNumber(cells[6]), adjustedClose: cellNumber(cells[7]) } : bar);
+    bars.push(
+      adjusted ? { ...bar, adjustedOpen: cellNumber(cells[6]), adjustedClose: cellNumber(cells[7]) } : bar,
+    );
   }
   return bars;
 }

@@ -19,7 +19,11 @@ export interface Calendar {
 export const dayMs = 86_400_000;
 
 /** Builds the calendar of a universe. Series without bars take no part. */
-export function buildCalendar(kind: CalendarKind, series: readonly BarSeries[], intervalMs: number): Calendar {
+export function buildCalendar(
+  kind: CalendarKind,
+  series: readonly BarSeries[],
+  intervalMs: number,
+): Calendar {
   return kind === 'exchange' ? unionCalendar(series, intervalMs) : gridCalendar(series, intervalMs);
 }
 
