@@ -4,7 +4,7 @@
  * Each call gets exactly one `answer`, or for a followed log `chunk`s of which the last says `done`. Calls in flight are
  * bounded; they end with the link. Arguments are checked like everything that comes from outside.
  *
- * `logs` {agentId, tail?, stream?, follow?} → {lines} | chunks; `command` {agentId, verb, args?, timeoutMs?} → {result};
+ * `logs` {agentId, tail?, stream?, follow?} → {lines} | chunks; `command` {agentId, verb, args?, timeoutMs?} → what the agent answered;
  * `state` {agentId} → {files:{path: base64}}; `ping` {} → {at, agents, keeper}; `cancel` {id} ends a followed log.
  */
 import type { ManagerFrameOf, OrchestratorFrame } from '@muster/contract';
@@ -93,10 +93,10 @@ export class Calls {
       case 'logs':
         return this.#logs(id, this.#checked('logs', args));
       case 'command': {
-        const { agentId, verb, args: values = {}, timeoutMs = 10_000 } = this.#checked('command', args);
+        const { agentId, verb, args: values = {}, timeoutMs = COMMAND_LIMIT_MS } = this.#checked('command', args);
         const socket = this.#options.socketOf(agentId);
         if (socket === null) throw new CallRefused('agent-not-running', `The agent ${agentId} is not running here.`);
-        return { result: await socket.command(verb, values, timeoutMs) };
+        return socket.command(verb, values, timeoutMs);
       }
       case 'state':
         return { files: this.#options.states.snapshot(this.#checked('state', args).agentId) };

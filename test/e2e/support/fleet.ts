@@ -107,6 +107,7 @@ export class Fleet {
         AGENT_ID: name,
         CONTAINER_NAME: name,
         AGENT_PORT: String(rest[index - 1]),
+        STOP_AGENTS_ON_EXIT: 'true',
         CENTRAL_MANAGER_URL: fleet.url,
         ORCHESTRATOR_ID: String(index),
         JOIN_TOKEN: token,

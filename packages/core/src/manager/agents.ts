@@ -340,6 +340,9 @@ export function candidateOf(desk: Desk, orchestrator: Orchestrator, promised = 0
     const deployment = desk.facts.agents.get(entry.agentId)?.deploymentId;
     if (deployment !== undefined) deployments.set(deployment, (deployments.get(deployment) ?? 0) + 1);
   }
+  // The customer's own agents take places too: the machine's ceiling counts them.
+  let local = 0;
+  for (const report of present?.observed.values() ?? []) if (report.local) local += 1;
   const eligible =
     present?.phase === 'eligible' && (present.reachability === 'fresh' || present.reachability === 'late');
   return {
@@ -349,7 +352,7 @@ export function candidateOf(desk: Desk, orchestrator: Orchestrator, promised = 0
       ? ''
       : ineligibleReason(present?.phase ?? 'none', present?.lastSeenWall ?? null),
     resources: { ...orchestrator.resources, ...present?.resources },
-    placed: desk.mutants.has('capacity-ignored') ? 0 : orchestrator.target.entries.size + promised,
+    placed: desk.mutants.has('capacity-ignored') ? 0 : orchestrator.target.entries.size + promised + local,
     placedMemoryBytes: memory,
     placedCpuCores: cores,
     agentTypes,

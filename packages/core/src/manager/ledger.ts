@@ -131,6 +131,10 @@ const apply: Apply = {
   },
   orchestratorRejoined(facts, body, at) {
     const orchestrator = orchestratorOf(facts, body.id);
+    // Another key: the data directory was lost, and with it every state that lay there.
+    if (orchestrator.publicKey !== body.publicKey) {
+      for (const agent of facts.agents.values()) if (agent.stateAt === body.id) agent.stateAt = null;
+    }
     Object.assign(orchestrator, body.fields, {
       publicKey: body.publicKey,
       subject: body.subject,

@@ -264,18 +264,28 @@ describe('ending a placement (R6, R8)', () => {
 });
 
 describe('sessions and liveness', () => {
-  it('gives no work before the target is acknowledged', () => {
+  it('gives no work before the target is acknowledged, and keeps a deploy waiting for it', () => {
+    const bench = new ManagerBench();
+    const id = bench.enrol('a');
+    expect(bench.deploy()).toMatchObject({ code: 'nothing-fits' });
+    bench.open(id, 'l');
+    expect(bench.deploy()).toBeUndefined();
+    bench.report(id, 'l');
+    expect(bench.replies()).toEqual([]);
+    expect(bench.machine.facts.agents.size).toBe(0);
+    bench.acknowledge(id, 'l');
+    expect(bench.replies()).toMatchObject([{ ok: true }]);
+  });
+
+  it('answers a waiting deploy with the reason when the orchestrator does not get ready in time', () => {
     const bench = new ManagerBench();
     const id = bench.enrol('a');
     bench.open(id, 'l');
-    expect(bench.deploy()).toMatchObject({ code: 'nothing-fits' });
-    bench.report(id, 'l');
-    expect(bench.deploy()).toMatchObject({
-      code: 'nothing-fits',
-      detail: expect.stringContaining('being reconciled'),
-    });
-    bench.acknowledge(id, 'l');
-    expect(bench.deploy()).toMatchObject({ ok: true });
+    expect(bench.deploy()).toBeUndefined();
+    bench.pass(5_000);
+    expect(bench.replies()).toMatchObject([
+      { code: 'nothing-fits', detail: expect.stringContaining('being reconciled') },
+    ]);
   });
 
   it('counts one, two and three missed beats as late, disconnected and lost, and moves nothing', () => {

@@ -33,6 +33,7 @@ import { deregister, drain, rebalance } from './fleet-commands.ts';
 import type { Actor, ManagerCommand, ManagerEffect, ManagerInput, ValidateConfig } from './inputs.ts';
 import { applyRecord } from './ledger.ts';
 import { emptyFacts, type Facts } from './model.ts';
+import { PARK_LIMIT_MS, type ParkedDeploy, ParkedDeploys, someoneIsReconciling } from './parked.ts';
 import { Presence } from './presence.ts';
 import { asManagerRecord, type ManagerRecord, type RecordBodies, type RecordKind } from './records.ts';
 import { onReceipts, onStatus } from './reports.ts';
@@ -62,6 +63,7 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
   readonly #sessions: Sessions;
   readonly #lives = new AgentLives();
   readonly #waiters = new Waiters();
+  readonly #parked = new ParkedDeploys();
   #records: ManagerRecord[] = [];
   #effects: ManagerEffect[] = [];
   #touchedOrchestrators = new Set<string>();
@@ -94,6 +96,7 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
       this.#presence.nextDeadline(),
       this.#lives.nextDeadline(),
       this.#waiters.nextDeadline(),
+      this.#parked.nextDeadline(),
       never,
     );
   }
@@ -101,6 +104,7 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
   step(now: Now, input: ManagerInput, effects: ManagerEffect[]): void {
     const desk = this.#desk(now);
     this.#route(desk, input);
+    if (this.#parked.size > 0) this.#retryParked(desk);
     for (const id of this.#touchedAgents) this.#waiters.touch(desk, id);
     for (const id of this.#touchedOrchestrators) {
       const orchestrator = this.#facts.orchestrators.get(id);
@@ -175,6 +179,10 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
       case 'frame':
         return this.#frame(desk, input);
       case 'command':
+        if (input.command.kind === 'deploy') {
+          const { request, actor, command } = input;
+          return this.#tryDeploy(desk, { request, actor, command, due: desk.now.mono + PARK_LIMIT_MS });
+        }
         return this.#answer(desk, input.request, this.#command(desk, input.actor, input.command));
     }
   }
@@ -272,6 +280,18 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
       case 'deregister':
         return deregister(desk, this.#lives, actor, command);
     }
+  }
+
+  #tryDeploy(desk: Desk, parked: ParkedDeploy): void {
+    const outcome = this.#deploy(desk, parked.actor, parked.command);
+    const nothingFits = 'ok' in outcome && !outcome.ok && outcome.code === 'nothing-fits';
+    if (nothingFits && desk.now.mono < parked.due && someoneIsReconciling(desk, parked.actor))
+      this.#parked.park(parked);
+    else this.#answer(desk, parked.request, outcome);
+  }
+
+  #retryParked(desk: Desk): void {
+    for (const parked of this.#parked.takeAll()) this.#tryDeploy(desk, parked);
   }
 
   #enrol(desk: Desk, actor: Actor, command: Extract<ManagerCommand, { kind: 'enrol' }>): Outcome {

@@ -40,8 +40,14 @@ export interface LocalAgent {
   crashesEpoch: number;
   notBefore: Instant;
   lastExit: AgentExit | null;
-  /** The present epoch cannot be started here at all; cleared by a newer epoch or restart order. */
-  blocked: { epoch: number; restarts: number; outcome: 'failed' | 'refused'; message: string } | null;
+  /** The present epoch cannot be started here before `until` (for good: never); cleared by a newer epoch or restart order. */
+  blocked: {
+    epoch: number;
+    restarts: number;
+    outcome: 'failed' | 'refused';
+    message: string;
+    until: Instant;
+  } | null;
   /** R8: the manager's challenge still to be answered. */
   challenge: { epoch: number; query: string } | null;
   /** What the release of this epoch left behind, to answer repeated challenges alike. */
@@ -117,9 +123,10 @@ export function nextStep(agent: LocalAgent, wish: Wish, now: Instant): Step {
     return wish.tombstone.purge ? { do: 'purge' } : { do: 'buryDone' };
   }
   const { entry } = wish;
-  if (entry === null) return rest;
+  // The customer's stop also reaches a process whose order is not known here.
   if (wish.held !== null)
     return agent.process === null ? rest : { do: 'stop', reason: `stopped by ${wish.held.by}` };
+  if (entry === null) return rest;
   if (entry.want === 'closing') return agent.process === null ? rest : { do: 'stop', reason: 'closing' };
   if (agent.process !== null) {
     if (agent.process.epoch < entry.epoch) return { do: 'stop', reason: 'a newer placement replaces it' };
@@ -128,7 +135,14 @@ export function nextStep(agent: LocalAgent, wish: Wish, now: Instant): Step {
   }
   if (entry.epoch <= agent.releasedEpoch) return rest;
   const { blocked } = agent;
-  if (blocked !== null && blocked.epoch === entry.epoch && blocked.restarts === entry.restarts) return rest;
+  if (
+    blocked !== null &&
+    blocked.epoch === entry.epoch &&
+    blocked.restarts === entry.restarts &&
+    now < blocked.until
+  ) {
+    return { do: 'wait', until: blocked.until };
+  }
   if (entry.initialState !== null && wish.installedEpoch < entry.epoch && agent.knownEpoch < entry.epoch) {
     return now < agent.notBefore ? { do: 'wait', until: agent.notBefore } : { do: 'install' };
   }

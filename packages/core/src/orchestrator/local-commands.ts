@@ -14,6 +14,8 @@ export function onLocal(desk: OrchestratorDesk, command: LocalCommand): LocalRes
     return { ok: false, code: 'not-found', detail: `No agent ${agentId} here.` };
   if (command.kind === 'stop') desk.commit('held', { agentId, by, reason: command.reason });
   else desk.commit('holdLifted', { agentId, by });
+  // "Everything" includes what runs here without an order that is known.
+  for (const agent of desk.agents.values()) if (agent.process !== null) known.add(agent.id);
   const touched = agentId === null ? [...known] : [agentId];
   for (const id of touched) touch(desk, id).notBefore = 0;
   desk.note('warn', command.kind === 'stop' ? 'local.stopped' : 'local.resumed', {

@@ -1,7 +1,7 @@
 import type { AgentSpec, KeeperAgent, TargetChange, TargetDocument, TargetEntry } from '@muster/contract';
 import { describe, expect, it } from 'vitest';
-import { nextTargetDigest } from '../manager/ledger.ts';
 import type { JournalRecord } from '../machine.ts';
+import { nextTargetDigest } from '../manager/ledger.ts';
 import { canonicalText } from '../shared/canonical.ts';
 import { countingRandom, toyDigest } from '../testing/manager-bench.ts';
 import { type OrchestratorEffect, type OrchestratorInput, OrchestratorMachine } from './index.ts';

@@ -48,7 +48,10 @@ export interface OrchestratorFacts {
   readonly local: Map<string, TargetEntry>;
   /** Epoch whose initial state is installed, by agent. */
   readonly installed: Map<string, number>;
-  /** Latest order of each agent that has its receipt. */
+  /**
+   * Latest order of each agent that has its receipt, oldest first. Outlives the agent's entry: the manager may send a
+   * tombstone again until it knows that it was seen, and one order gets one receipt.
+   */
   readonly concluded: Map<string, string>;
   /** Receipts the manager has not acknowledged, oldest first. */
   readonly outbox: Map<string, Receipt>;
@@ -100,6 +103,11 @@ const localEntry = (body: RecordBodies['localDeployed']): TargetEntry => ({
   initialState: null,
 });
 
+/** Concluded orders of agents that are no more, kept between two complete targets. */
+const CONCLUDED_KEPT = 10_000;
+const isLive = (facts: OrchestratorFacts, agentId: string): boolean =>
+  facts.entries.has(agentId) || facts.tombstones.has(agentId);
+
 type Apply = { [K in RecordKind]: (facts: OrchestratorFacts, body: RecordBodies[K], at: number) => void };
 const apply: Apply = {
   targetCompleted(facts, body) {
@@ -109,6 +117,9 @@ const apply: Apply = {
     // Absence never deletes: entries that the document does not name stay.
     for (const tombstone of body.tombstones) bury(facts, tombstone);
     for (const entry of body.entries) put(facts, entry);
+    // The manager's own list of what it may speak of again: other orders are over for good.
+    for (const [agentId, orderId] of facts.concluded)
+      if (!isLive(facts, agentId) && !facts.outbox.has(orderId)) facts.concluded.delete(agentId);
   },
   targetChanged(facts, body) {
     facts.revision = body.revision;
@@ -131,14 +142,17 @@ const apply: Apply = {
   receiptIssued(facts, body) {
     const { receipt } = body;
     facts.outbox.set(receipt.orderId, receipt);
+    facts.concluded.delete(receipt.agentId);
     facts.concluded.set(receipt.agentId, receipt.orderId);
+    if (facts.concluded.size <= CONCLUDED_KEPT) return;
+    for (const agentId of facts.concluded.keys()) {
+      if (isLive(facts, agentId)) continue;
+      facts.concluded.delete(agentId);
+      return;
+    }
   },
   receiptsTaken(facts, body) {
     for (const id of body.orderIds) facts.outbox.delete(id);
-    for (const [agentId, orderId] of facts.concluded) {
-      const live = facts.entries.has(agentId) || facts.tombstones.has(agentId);
-      if (!live && !facts.outbox.has(orderId)) facts.concluded.delete(agentId);
-    }
   },
   held(facts, body, at) {
     const hold = { by: body.by, reason: body.reason, at };
@@ -184,7 +198,7 @@ export function orchestratorSnapshotOf(facts: OrchestratorFacts): OrchestratorSn
     tombstones: entriesOf(facts.tombstones),
     local: entriesOf(facts.local),
     installed: entriesOf(facts.installed),
-    concluded: entriesOf(facts.concluded),
+    concluded: [...facts.concluded.entries()],
     outbox: [...facts.outbox.entries()],
     holdAll: facts.holdAll,
     holds: entriesOf(facts.holds),

@@ -3,6 +3,7 @@
  * purged; readiness and health. Only facts are taken over here; what to do next is decided in `steps.ts`.
  */
 import type { KeeperAgent } from '@muster/contract';
+import { never } from '../machine.ts';
 import { entryOf, type OrchestratorDesk, touch } from './desk.ts';
 import type { OrchestratorInput } from './inputs.ts';
 import type { LocalAgent } from './local-agent.ts';
@@ -95,7 +96,8 @@ export type AgentInput = Extract<OrchestratorInput, { readonly agentId: string }
 export function onAgent(desk: OrchestratorDesk, input: AgentInput): void {
   const agent = desk.agents.get(input.agentId);
   if (agent === undefined) return;
-  desk.dirty.add(agent.id);
+  // Numbers travel with the beats; they change nothing that a status would tell.
+  if (input.kind !== 'agentMetrics') desk.dirty.add(agent.id);
   switch (input.kind) {
     case 'spawned':
       return spawned(desk, agent, input);
@@ -190,7 +192,7 @@ function spawnFailed(
   if (entry === null || entry.epoch !== epoch) return;
   if (code === 'unknown-type' || code === 'epoch-released' || code === 'epoch-stale') {
     const outcome = code === 'unknown-type' ? 'refused' : 'failed';
-    agent.blocked = { epoch, restarts: entry.restarts, outcome, message };
+    agent.blocked = { epoch, restarts: entry.restarts, outcome, message, until: never };
     return conclude(desk, entry, outcome, message);
   }
   agent.failures += 1;

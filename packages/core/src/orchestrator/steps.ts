@@ -10,6 +10,8 @@ import { noteOf } from './processes.ts';
 import { buried, conclude } from './target.ts';
 
 const DEFAULT_STOP_GRACE_MS = 5_000;
+/** How often a start that the machine's own ceiling refused is tried again, ms. */
+const FULL_RETRY_MS = 5_000;
 
 export function wishOf(desk: OrchestratorDesk, agentId: string): Wish {
   const { facts } = desk;
@@ -116,7 +118,10 @@ function mayStart(desk: OrchestratorDesk, agent: LocalAgent, entry: TargetEntry)
   if (running < desk.maxAgents) return true;
   const message = `This machine runs ${running} agents already; its own limit (max_agents) is ${desk.maxAgents}.`;
   const { epoch, restarts } = entry;
-  agent.blocked = { epoch, restarts, outcome: 'refused', message };
+  // Room comes back by itself when another agent ends, so this is tried again.
+  const until = desk.now.mono + FULL_RETRY_MS;
+  agent.blocked = { epoch, restarts, outcome: 'refused', message, until };
+  desk.waiting.set(agent.id, until);
   if (desk.facts.concluded.get(agent.id) !== entry.orderId) conclude(desk, entry, 'refused', message);
   return false;
 }

@@ -2,9 +2,9 @@
  * A manager machine on the test bench: deterministic randomness, one clock, and short words for what tests do with it.
  */
 import type { AgentReport, AgentTypeRecipe, ManagerFrame, OrchestratorFrame } from '@muster/contract';
+import type { JournalRecord, Random } from '../machine.ts';
 import type { Actor, CommandResult, ManagerCommand, ManagerEffect, ManagerInput } from '../manager/index.ts';
 import { ManagerMachine, type ManagerOptions } from '../manager/index.ts';
-import type { JournalRecord, Random } from '../machine.ts';
 
 export function countingRandom(): Random {
   let count = 0;

@@ -118,6 +118,8 @@ function addCommandRoutes(server: FastifyInstance, options: LocalApiOptions): vo
   const by = 'local operator';
   server.post('/agents/deploy', async ({ body }) => {
     const deploy = parseDeploy(body);
+    // Only the keeper knows which epochs an agent of this name has used up.
+    if (!machine.keeperUp) throw new MusterError('not-ready', 'The keeper of this machine does not answer yet. Try again in a few seconds.');
     const spec = specOf(deploy, catalogue, options.identity()?.customerId ?? 'local');
     const { agentId } = deploy;
     settled(await options.command({ kind: 'deploy', agentId, spec, by }));

@@ -58,8 +58,8 @@ export function specOf(deploy: LocalDeploy, catalogue: AgentCatalogue, customerI
     typeVersion: recipe.version,
     config,
     resources: {
-      memoryBytes: quantity(deploy.resources, ['memory_bytes', 'memory'], recipe.resources.memoryBytes, true),
-      cpuCores: quantity(deploy.resources, ['cpu_cores', 'cpu'], recipe.resources.cpuCores, false),
+      memoryBytes: quantity(deploy.resources, ['memory', 'memory_bytes', 'memory_limit', 'min_memory'], recipe.resources.memoryBytes, true),
+      cpuCores: quantity(deploy.resources, ['cpu', 'cpu_cores', 'cpu_count', 'min_cpu'], recipe.resources.cpuCores, false),
     },
     onDisconnect: { rule: 'continue' },
     stopGraceMs: recipe.stopGraceMs,

@@ -86,7 +86,7 @@ function agentUnrest(fleet: Fleet, agent: Agent): string | null {
   const outcome = facts.orders.get(entry?.orderId ?? '')?.outcome;
   const full = (host?.keeper?.processes.length ?? 0) >= (host?.maxAgents ?? 0);
   // The machine's own ceiling: the customer's own agents have taken the place.
-  if (live.length === 0 && outcome === 'refused' && (full || hasLocalAgents(host))) return null;
+  if (live.length === 0 && full && hasLocalAgents(host)) return null;
   const right = live.length === 1 && live[0]?.host === host?.name && live[0]?.epoch === placement.epoch;
   return right ? null : `${agent.id} ${placement.epoch} should run on ${host?.name}, ${live.length} processes live (order ${outcome ?? 'open'})`;
 }
