@@ -32,7 +32,7 @@ export const exitCodeMeanings: readonly (readonly [ExitCode, string])[] = [
   [exitCode.unavailable, 'a port, a directory or a program that is needed is not available'],
   [exitCode.internal, 'an error inside muster'],
   [exitCode.configuration, 'a setting is wrong'],
-  [exitCode.interrupted, 'interrupted (a second Ctrl-C)'],
+  [exitCode.interrupted, 'interrupted at a question'],
 ];
 
 /** The exit code for an HTTP status that is no success. */

@@ -47,15 +47,29 @@ export function failureOfAnswer(status: number, body: unknown): CommandFailure {
   const problem = isRecord(body) ? body : {};
   const title = textOf(problem['title']) ?? `The manager answered ${status}`;
   const detail = textOf(problem['detail']);
-  const why = [...(detail === undefined ? [] : [detail]), ...fieldErrors(problem), ...reasonsWhyNot(problem)];
-  const next = status === 401 ? 'Sign in with: muster login' : textOf(problem['next']);
+  const lists = [...fieldErrors(problem), ...reasonsWhyNot(problem)];
+  const why = detail === undefined ? lists : [detail, ...lists.filter((line) => !says(detail, line))];
+  const next = nextStep(status, problem);
   return new CommandFailure({
     what: title,
-    why: why.filter((line, index) => line !== title && why.indexOf(line) === index),
+    why: why.filter((line, index) => line.replace(/\.$/, '') !== title && why.indexOf(line) === index),
     ...(next === undefined || detail?.includes(next) === true ? {} : { next }),
     code: exitCodeOfStatus(status),
     document: isRecord(body) ? body : { status, title },
   });
+}
+
+/** Whether a sentence has told already what a line of a list tells. */
+function says(sentence: string, line: string): boolean {
+  const what = line.slice(line.indexOf(': ') + 2);
+  return sentence.includes(what.replace(/^must be one of /, ''));
+}
+
+/** The catalogue's step, but for what reads otherwise at a command line: there the members it points to are shown. */
+function nextStep(status: number, problem: Readonly<Record<string, unknown>>): string | undefined {
+  if (status === 401 && problem['code'] !== 'bad-credentials') return 'Sign in with: muster login';
+  const next = textOf(problem['next']);
+  return next !== undefined && /"(errors|orchestrators|detail)"/.test(next) ? undefined : next;
 }
 
 function fieldErrors(problem: Readonly<Record<string, unknown>>): string[] {

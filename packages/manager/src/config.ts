@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
+import { DEFAULT_BEAT_INTERVAL_MS } from '@muster/contract';
 import {
   type Environment,
   readBoolean,
@@ -18,7 +19,6 @@ import {
   Secret,
   VariableInvalid,
 } from '@muster/runtime';
-import { DEFAULT_BEAT_INTERVAL_MS } from '@muster/contract';
 
 export interface ManagerSettings {
   readonly production: boolean;

@@ -7,6 +7,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { agentTypes, validateConfig } from '@muster/agents/catalogue';
 import { type ErrorCode, type FieldError, MusterError } from '@muster/contract';
+import type { Note } from '@muster/core';
 import {
   type Actor,
   type CommandResult,
@@ -18,7 +19,6 @@ import {
   type PublicEvent,
   type ValidateConfig,
 } from '@muster/core/manager';
-import type { Note } from '@muster/core';
 import { type Clock, Driver, type Journal, type Logger, noteToLog, systemRandom } from '@muster/runtime';
 import type { Measures } from './measures.ts';
 

@@ -8,7 +8,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { MusterError } from '@muster/contract';
-import { orchestratorStatus, agentView } from '@muster/core/manager';
+import { agentView, orchestratorStatus } from '@muster/core/manager';
 import {
   createLog,
   type DataDirectory,

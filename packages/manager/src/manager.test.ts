@@ -17,7 +17,7 @@ import type {
   RebalanceAnswer,
 } from '@muster/contract';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { testManager, type TestManager, until } from './testing/manager-fixture.ts';
+import { type TestManager, testManager, until } from './testing/manager-fixture.ts';
 
 let test: TestManager;
 beforeEach(async () => {

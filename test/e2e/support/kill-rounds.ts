@@ -4,6 +4,7 @@
  * After each kill: every acknowledged deploy is still there, every agent runs again by itself, and at no sampled moment did
  * two processes of one agent live. The sampler reads /proc all the time, independently of anything the product says.
  */
+import { readFileSync } from 'node:fs';
 import { type AgentAnswer, Fleet, liveAgents, parentOf, until } from './fleet.ts';
 
 export interface RoundsResult {
@@ -40,6 +41,14 @@ class Sampler {
   async stop(): Promise<void> {
     this.#running = false;
     await this.#done;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
   }
 }
 
@@ -102,9 +111,11 @@ export async function killRounds(rounds: number, progress: (line: string) => voi
         } else {
           process.kill(target.pid ?? 0, 'SIGKILL');
         }
+        // The old process of a killed keeper or agent must be gone before what runs counts as recovered.
+        if (victim === 'keeper' || victim === 'agent')
+          await until('the victim is gone', 10_000, () => !isAlive(target.pid ?? 0));
         agents = await allRunning(fleet, expected, 60_000);
         recoveryMs[victim]?.push(Date.now() - from);
-        if (victim === 'daemon') continue;
       }
       progress(
         `round ${round + 1}/${rounds}: ${agents.length} agents run, ${sampler.samples} samples, ${sampler.doubles.length} doubles`,

@@ -24,7 +24,7 @@ export function buildProgram(services: Services, version: string): Command {
     outputError: (text: string, write: (text: string) => void) => write(text.replace(/^error: /, 'muster: ')),
   };
   program
-    .description("Runs a vendor's agents on its customers' machines: never twice, never unattended,\nnever against the customer's will.")
+    .description("Runs a vendor's agents on its customers' machines.\nNever twice, never unattended, never against the customer's will.")
     .version(version, '-V, --version')
     .configureOutput(configuration)
     .configureHelp({ styleTitle: (text) => paint('bold', text), showGlobalOptions: false })

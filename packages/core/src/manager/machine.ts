@@ -33,7 +33,7 @@ import { deregister, drain, rebalance } from './fleet-commands.ts';
 import type { Actor, ManagerCommand, ManagerEffect, ManagerInput, ValidateConfig } from './inputs.ts';
 import { applyRecord } from './ledger.ts';
 import { emptyFacts, type Facts } from './model.ts';
-import { PARK_LIMIT_MS, type ParkedDeploy, ParkedDeploys, someoneIsReconciling } from './parked.ts';
+import { PARK_LIMIT_MS, type ParkedDeploy, ParkedDeploys, someoneIsExpected } from './parked.ts';
 import { Presence } from './presence.ts';
 import { asManagerRecord, type ManagerRecord, type RecordBodies, type RecordKind } from './records.ts';
 import { onReceipts, onStatus } from './reports.ts';
@@ -285,7 +285,7 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
   #tryDeploy(desk: Desk, parked: ParkedDeploy): void {
     const outcome = this.#deploy(desk, parked.actor, parked.command);
     const nothingFits = 'ok' in outcome && !outcome.ok && outcome.code === 'nothing-fits';
-    if (nothingFits && desk.now.mono < parked.due && someoneIsReconciling(desk, parked.actor))
+    if (nothingFits && desk.now.mono < parked.due && someoneIsExpected(desk, parked.actor))
       this.#parked.park(parked);
     else this.#answer(desk, parked.request, outcome);
   }

@@ -1,6 +1,6 @@
 /**
- * Deploys that found nothing only because an orchestrator has just connected and is being reconciled: they wait for it, a few
- * seconds at most, instead of telling the caller to try again in a second. Volatile; nothing is written while they wait.
+ * Deploys that found nothing while an orchestrator is just connecting or being reconciled: they wait for it, a few seconds
+ * at most, instead of telling the caller to try again in a second. Volatile; nothing is written while they wait.
  */
 import { type Instant, never } from '../machine.ts';
 import type { Desk } from './desk.ts';
@@ -36,12 +36,14 @@ export class ParkedDeploys {
   }
 }
 
-/** Is any orchestrator this actor may use between connecting and being eligible? */
-export function someoneIsReconciling(desk: Desk, actor: Actor): boolean {
-  for (const { id, customerId, deregisteredAt } of desk.facts.orchestrators.values()) {
-    if (deregisteredAt !== null || (actor.customerId !== null && actor.customerId !== customerId)) continue;
+/** Is any orchestrator this actor may use expected any moment: just enrolled, reconnecting, or being reconciled? */
+export function someoneIsExpected(desk: Desk, actor: Actor): boolean {
+  for (const { id, customerId, deregisteredAt, link } of desk.facts.orchestrators.values()) {
+    if (deregisteredAt !== null || link !== 'channel') continue;
+    if (actor.customerId !== null && actor.customerId !== customerId) continue;
     const present = desk.presence.of(id);
-    if (present?.link != null && present.phase !== 'eligible') return true;
+    const expected = present?.reachability === 'fresh' || present?.reachability === 'late';
+    if (expected && present.phase !== 'eligible') return true;
   }
   return false;
 }

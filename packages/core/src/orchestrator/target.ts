@@ -98,6 +98,8 @@ export function conclude(
   const { agentId, orderId, epoch } = order;
   // What the operator deployed himself was ordered by nobody.
   if (desk.facts.local.has(agentId)) return;
+  // One order, one receipt: a tombstone that was sent again is done again, a started agent may fail later.
+  if (desk.facts.concluded.get(agentId) === orderId && !desk.mutants.has('receipt-repeated')) return;
   const { orchestratorId } = desk;
   const receipt: Receipt = {
     orderId,

@@ -5,7 +5,7 @@
  * its latest messages. Each is also an event of the fleet's stream. Every number it reports is counted or measured here.
  */
 import { randomUUID } from 'node:crypto';
-import { MusterError, type Hub, type HubMessage } from '@muster/contract';
+import { type Hub, type HubMessage, MusterError } from '@muster/contract';
 import { byRegistration, type Orchestrator } from '@muster/core/manager';
 import type { EventRing } from './event-ring.ts';
 

@@ -4,8 +4,8 @@
 import { type Deployed, type Problem, type Role, roles } from '@muster/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { includesRole } from '../auth/callers.ts';
-import { testManager, type TestManager } from '../testing/manager-fixture.ts';
 import type { FakeOrchestrator } from '../testing/fake-orchestrator.ts';
+import { type TestManager, testManager } from '../testing/manager-fixture.ts';
 
 let test: TestManager;
 let tokens: Record<Role, string>;

@@ -1,10 +1,11 @@
 /**
  * The kind of Fastify application this package's routes are written for, and what a route says about who may call it.
  */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Role } from '@muster/contract';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../auth/callers.ts';
 
 export type App = FastifyInstance<

@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { testManager, type TestManager } from '../testing/manager-fixture.ts';
+import { type TestManager, testManager } from '../testing/manager-fixture.ts';
 
 let test: TestManager;
 beforeAll(async () => {

@@ -2,7 +2,7 @@
  * The OpenAPI 3.1 document, made from the routes themselves: the schemas that check requests are the schemas it shows.
  */
 import swagger from '@fastify/swagger';
-import { Problem, PROBLEM_MEDIA_TYPE } from '@muster/contract';
+import { PROBLEM_MEDIA_TYPE, Problem } from '@muster/contract';
 import type { Access, App } from './app.ts';
 
 const failures: Readonly<Record<string, string>> = {

@@ -10,8 +10,8 @@ import {
   problemOf,
 } from '@muster/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { fieldErrors } from './validation.ts';
 import type { Services } from '../services.ts';
+import { fieldErrors } from './validation.ts';
 
 interface FrameworkError extends Error {
   readonly code?: string;

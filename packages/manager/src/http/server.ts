@@ -9,15 +9,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { MusterError, PROBLEM_MEDIA_TYPE, problemOf } from '@muster/contract';
-import Fastify, { type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { callerOf, includesRole } from '../auth/callers.ts';
 import { addressListOf } from '../config.ts';
 import { jsonHazard } from '../json-bounds.ts';
 import type { Services } from '../services.ts';
 import type { Access, App } from './app.ts';
-import { registerRoutes } from './routes.ts';
 import { registerOpenApi } from './openapi.ts';
 import { answerError, sendProblem } from './problems.ts';
+import { registerRoutes } from './routes.ts';
 import { validatorCompiler } from './validation.ts';
 
 export const BODY_LIMIT_BYTES = 1_048_576;
@@ -37,6 +37,9 @@ export async function createServer(services: Services): Promise<App> {
     trustProxy: settings.trustedProxies.length === 0 ? false : (address: string) => trusted.has(address),
     genReqId: (request: IncomingMessage) => requestIdOf(request),
     clientErrorHandler: answerBrokenRequest,
+    // A path that cannot be decoded never gets as far as the hooks.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
+      answerError(services, error, request, reply.header('x-request-id', request.id)),
     routerOptions: { maxParamLength: 200 },
     exposeHeadRoutes: false,
   };

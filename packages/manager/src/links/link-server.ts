@@ -8,8 +8,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
-  encodeFrame,
   type ErrorCode,
+  encodeFrame,
   LINK_FRAME_MAX_BYTES,
   LINK_PATH,
   LINK_SUBPROTOCOL,

@@ -8,8 +8,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import {
   decodeOrchestratorFrame,
-  encodeFrame,
   type ErrorCode,
+  encodeFrame,
   errorCatalogue,
   handshakeText,
   LINK_VERSION,

@@ -5,17 +5,17 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import {
   type AgentReport,
+  decodeManagerFrame,
   encodeFrame,
   handshakeText,
   type JoinAnswer,
   type JoinIdentity,
-  joinProofText,
   type JoinRequest,
+  joinProofText,
   joinSealContext,
   LINK_PATH,
   LINK_SUBPROTOCOL,
   LINK_VERSION,
-  decodeManagerFrame,
   type ManagerFrame,
   type ManagerFrameOf,
   type OrchestratorFrame,
@@ -23,15 +23,15 @@ import {
   type TargetEntry,
 } from '@muster/contract';
 import {
+  fingerprint,
   generateKey,
   parseJoinToken,
+  type SigningKey,
   seal,
   sign,
   signDocument,
-  type SigningKey,
   verifyDelegation,
   verifyDocument,
-  fingerprint,
 } from '@muster/runtime';
 import { WebSocket } from 'ws';
 
@@ -117,7 +117,7 @@ export class FakeOrchestrator {
   readonly epochs = new Map<string, number>();
   /** Frames that came, latest last. */
   readonly received: ManagerFrame[] = [];
-  instance = randomUUID();
+  instance: string = randomUUID();
   readonly #url: string;
   readonly #joined: JoinAnswer;
   readonly #fields: JoinRequest;
@@ -158,6 +158,8 @@ export class FakeOrchestrator {
       socket.on('close', () => clearInterval(this.#beats));
       socket.on('open', () => this.send(hello));
       socket.on('message', (data) => {
+        // An older socket of this instance may still speak.
+        if (socket !== this.#socket) return;
         const decoded = decodeManagerFrame((data as Buffer).toString('utf8'));
         if (!decoded.ok) return reject(new Error(`the manager sent nonsense: ${decoded.reason}`));
         const { frame } = decoded;
@@ -177,7 +179,7 @@ export class FakeOrchestrator {
   }
 
   send(frame: OrchestratorFrame): void {
-    this.#socket?.send(encodeFrame(frame));
+    if (this.isConnected) this.#socket?.send(encodeFrame(frame));
   }
   /** Anything at all, for the garbage tests. */
   sendRaw(data: string | Buffer): void {

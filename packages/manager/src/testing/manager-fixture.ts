@@ -7,7 +7,7 @@ import { join as joinPath } from 'node:path';
 import type { JoinTokenCreated, TokenAnswer, UserAnswer } from '@muster/contract';
 import { createLog, type Environment, type Journal, MemoryJournal } from '@muster/runtime';
 import { type RunningManager, startManager } from '../main.ts';
-import { type FakeOrchestrator, join, type JoinFields } from './fake-orchestrator.ts';
+import { type FakeOrchestrator, type JoinFields, join } from './fake-orchestrator.ts';
 
 export const ADMIN_PASSWORD = 'correct horse battery';
 

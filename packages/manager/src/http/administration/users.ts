@@ -6,13 +6,13 @@ import { DoneAnswer, MusterError, UserAnswer, UserChange, UserRequest } from '@m
 import type { ManagerCommand, User } from '@muster/core/manager';
 import { Secret } from '@muster/runtime';
 import { Type } from 'typebox';
+import type { Caller } from '../../auth/callers.ts';
 import { includesRole } from '../../auth/callers.ts';
 import type { Services } from '../../services.ts';
 import { isoTime } from '../../views/containers.ts';
 import { type App, callerIn } from '../app.ts';
 import { findCustomer, findUser, IdParams } from '../lookup.ts';
 import { tooMany } from '../problems.ts';
-import type { Caller } from '../../auth/callers.ts';
 
 const tags = ['administration'];
 const PATH = '/api/v1/users';

@@ -1,9 +1,9 @@
 /** Deploying agents, where they are, and moving them. */
 import {
+  type DeployRequest as DeployBody,
   Deployed,
   Deployment,
   Deployments,
-  type DeployRequest as DeployBody,
   DeployRequest,
   MigrateAnswer,
   MigrateRequest,

@@ -1,6 +1,6 @@
 /** The event stream: what it shows to whom, and how it goes on after a break. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { testManager, type TestManager, until } from '../../testing/manager-fixture.ts';
+import { type TestManager, testManager, until } from '../../testing/manager-fixture.ts';
 
 let test: TestManager;
 const leaving: AbortController[] = [];

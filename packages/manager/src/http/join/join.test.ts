@@ -1,12 +1,13 @@
 /** Joining: once per token, only with every proof, and by password only where that is allowed. */
-import { generateKey } from '@muster/runtime';
+
 import type { JoinAnswer, JoinTokenAnswer, JoinTokenCreated, Problem } from '@muster/contract';
+import { generateKey } from '@muster/runtime';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeOrchestrator, join, joinRequest } from '../../testing/fake-orchestrator.ts';
 import {
-  testManager,
   type TestManager,
   type TestManagerOptions,
+  testManager,
   until,
 } from '../../testing/manager-fixture.ts';
 

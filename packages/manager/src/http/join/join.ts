@@ -9,9 +9,9 @@ import {
   JOIN_PATH,
   JoinAnswer,
   JoinIdentity,
+  JoinRequest,
   joinIdentityText,
   joinProofText,
-  JoinRequest,
   joinSealContext,
   MusterError,
 } from '@muster/contract';
