@@ -17,4 +17,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-process.exitCode = await run(processServices(), manifest.version, process.argv.slice(2));
+const code = await run(processServices(), manifest.version, process.argv.slice(2));
+// What a failed start has opened must not keep the process.
+if (code === 0) process.exitCode = 0;
+else process.exit(code);

@@ -5,8 +5,10 @@
  * placeholder secret stops the start; otherwise a given value is used as given, with one warning when it is weak, and a
  * missing one is made and kept (`secrets.ts`). No message repeats a value.
  */
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { DEFAULT_BEAT_INTERVAL_MS } from '@muster/contract';
 import {
   type Environment,
@@ -31,7 +33,7 @@ export interface ManagerSettings {
   readonly jwtSecret: Secret | undefined;
   readonly adminPassword: Secret | undefined;
   readonly adminEmail: string;
-  readonly tls: { readonly certificate: string; readonly key: Secret } | null;
+  readonly tls: TlsSettings | null;
   /** Who may connect at all; null: everybody. */
   readonly allowedIps: AddressList | null;
   readonly trustedProxies: readonly string[];
@@ -42,6 +44,14 @@ export interface ManagerSettings {
   /** Lines for the log at start. */
   readonly warnings: readonly string[];
   readonly notices: readonly string[];
+}
+
+export interface TlsSettings {
+  /** PEM, leaf first. */
+  readonly certificate: string;
+  readonly key: Secret;
+  /** SHA-256 of the chain's last certificate (DER), hex, when it signed itself: machines must be told of it. Null: public. */
+  readonly privateCaHash: string | null;
 }
 
 /** The start is refused; the message says what to change. */
@@ -138,7 +148,7 @@ function readSecrets(environment: Environment, production: boolean, warnings: st
 }
 
 const placeholders =
-  /^(your[-_ ]|change[-_ ]?me|changeit|placeholder|example|todo|xxx)|change[-_]?(me|this)|placeholder|shared-admin-password|^(password|secret|admin|administrator|letmein|test)\d*$|^(.)\3+$/i;
+  /^(your[-_ ]|change[-_ ]?me|changeit|placeholder|example|todo|xxx)|change[-_]?(me|this)|placeholder|shared-admin-password|^(password|secret|admin|administrator|letmein|test)\d*$|^(.)\4+$/i;
 
 /** Why a secret must not guard anything, or null when it may. `least`: characters. */
 export function weaknessOf(secret: Secret | undefined, least: number): string | null {
@@ -171,8 +181,23 @@ function readTls(environment: Environment): ManagerSettings['tls'] {
       throw new VariableInvalid(name, `names a file that cannot be read (${code}).`);
     }
   };
+  const chain = pem('TLS_CERT', certificate);
   const keyPem = pem('TLS_KEY', key.reveal());
-  return { certificate: pem('TLS_CERT', certificate), key: new Secret(keyPem) };
+  try {
+    createSecureContext({ cert: chain, key: keyPem });
+    return { certificate: chain, key: new Secret(keyPem), privateCaHash: privateCaHash(chain) };
+  } catch {
+    throw new SettingsRefused(
+      'TLS_CERT and TLS_KEY do not hold a certificate and its private key in PEM form.',
+    );
+  }
+}
+
+function privateCaHash(chain: string): string | null {
+  const last = chain.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)?.at(-1) ?? '';
+  const certificate = new X509Certificate(last);
+  if (certificate.issuer !== certificate.subject) return null;
+  return createHash('sha256').update(certificate.raw).digest('hex');
 }
 
 function readList(environment: Environment, name: string): string[] {

@@ -12,7 +12,7 @@ import { healthOf, isActive, isoTimeOrNull } from './views/containers.ts';
 
 export type Finding = HealthCheckAnswer['containers'][string];
 
-export const DISCOVERY_INTERVAL_MS = 30_000;
+const DISCOVERY_INTERVAL_MS = 30_000;
 const PING_LIMIT_MS = 5_000;
 /** At or above this an orchestrator counts as healthy. */
 export const HEALTHY_SCORE = 50;

@@ -38,6 +38,9 @@ export interface EngineOptions {
   readonly software: string;
   readonly beatIntervalMs: number;
   readonly outlets: Outlets;
+  readonly queueLimit?: number;
+  /** Called after the start is recorded and before anything of this run is said. */
+  readonly onStarted: (incarnation: number) => void;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -94,7 +97,11 @@ export class Engine {
         publish: (effect) => outlets.publish(effect.event),
       },
       onFatal: (error) => this.#fail(error),
-      onStep: (_now, input, durationMs) => measures.steps.observe(durationMs / 1000, { input: input.kind }),
+      onStep: (_now, input, durationMs) => {
+        if (input.kind === 'start') options.onStarted(machine.facts.incarnation);
+        measures.steps.observe(durationMs / 1000, { input: input.kind });
+      },
+      ...(options.queueLimit === undefined ? {} : { queueLimit: options.queueLimit }),
     });
     this.#driver.start(replayed);
   }

@@ -5,7 +5,7 @@
  */
 
 /** Nesting deeper than this is refused, levels. */
-export const JSON_DEPTH_LIMIT = 64;
+const JSON_DEPTH_LIMIT = 64;
 
 /** Why `value` (freshly parsed JSON) cannot be taken, or null. Bounded stack, one pass. */
 export function jsonHazard(value: unknown): string | null {

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Container, Deployed, TokenAnswer } from '@muster/contract';
-import { createLog, Secret, verifyDelegation } from '@muster/runtime';
+import { createLog, MemoryJournal, Secret, verifyDelegation } from '@muster/runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { addressListOf, readManagerSettings, weaknessOf } from './config.ts';
 import { startManager } from './main.ts';
@@ -197,6 +197,53 @@ describe('addresses', () => {
     expect(await status('/openapi.json', '198.51.100.1', '192.0.2.9')).toBe(403);
     expect(await status('/openapi.json', '10.0.0.1', '192.0.2.9')).toBe(200);
     expect(await status('/openapi.json', '10.0.0.1', '192.0.2.9, 198.51.100.1')).toBe(403);
+  });
+});
+
+describe('a manager under too much load', () => {
+  it('answers 503 with Retry-After instead of queueing without end, and recovers', async () => {
+    await using test = await testManager({ queueLimit: 5 });
+    const beat = { container_id: 'none', health_score: 1 };
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, () =>
+        test.request('POST', '/api/v1/cluster/containers/none/heartbeat', beat),
+      ),
+    );
+    const refused = answers.filter(({ status }) => status === 503);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.every(({ headers }) => Number(headers['retry-after']) > 0)).toBe(true);
+    expect(answers.every(({ status }) => status === 503 || status === 404)).toBe(true);
+    expect((await test.request('POST', '/api/v1/cluster/containers/none/heartbeat', beat)).status).toBe(404);
+  });
+
+  it('ends when its journal fails, and acknowledges nothing after that', async () => {
+    const journal = new MemoryJournal();
+    const fatal: Error[] = [];
+    const running = await startManager({
+      environment: { PORT: '0', DATA_DIR: folder, ADMIN_PASSWORD: 'a long password' },
+      log,
+      processMetrics: false,
+      openJournal: async () => journal,
+      hashCost: { memoryKibibytes: 64, passes: 1 },
+      onFatal: (error) => fatal.push(error),
+    });
+    const payload = { username: 'admin', password: 'a long password' };
+    const token = (
+      await running.app.inject({ method: 'POST', url: '/api/v1/auth/login', payload })
+    ).json<TokenAnswer>().access_token;
+    journal.fail(new Error('disk full'));
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = await running.app.inject({
+      method: 'POST',
+      url: '/api/v1/customers',
+      headers,
+      payload: { id: 'acme' },
+    });
+    expect(answer.statusCode).toBe(503);
+    expect(fatal).toHaveLength(1);
+    expect((await running.app.inject({ url: '/ready' })).statusCode).toBe(503);
+    expect((await running.app.inject({ url: '/health' })).statusCode).toBe(200);
+    await running.close();
   });
 });
 

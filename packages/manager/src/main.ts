@@ -4,10 +4,8 @@
  * Everything is opened in the order it leans on each other and closed in the reverse order. Nothing here reads the process's
  * environment or ends the process: the caller does (`onFatal` means: end it now, memory may be ahead of the journal).
  */
-import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { MusterError } from '@muster/contract';
 import { agentView, orchestratorStatus } from '@muster/core/manager';
 import {
   createLog,
@@ -40,7 +38,7 @@ import { EventRing } from './events/event-ring.ts';
 import { MessageHub } from './events/message-hub.ts';
 import type { App } from './http/app.ts';
 import { createServer } from './http/server.ts';
-import { openIdentity } from './identity.ts';
+import { type ManagerIdentity, openIdentity } from './identity.ts';
 import { BlobStore } from './links/blobs.ts';
 import { LinkServer } from './links/link-server.ts';
 import { createMeasures, type Measures } from './measures.ts';
@@ -59,6 +57,8 @@ export interface ManagerOptions {
   readonly openJournal?: (path: string) => Promise<Journal>;
   /** Whether /metrics holds the figures of the process as well. Default true. */
   readonly processMetrics?: boolean;
+  /** Inputs that may wait for the machine; more are refused as overload. */
+  readonly queueLimit?: number;
   /** Cost of password hashes; lower it in tests only. */
   readonly hashCost?: HashCost;
 }
@@ -92,8 +92,13 @@ export async function startManager(options: ManagerOptions): Promise<RunningMana
   for (const line of settings.warnings) log.warn(line);
   for (const line of settings.notices) log.info(line);
   const opened: (() => void | Promise<void>)[] = [];
-  const closeAll = async (): Promise<void> => {
+  let closing: Promise<void> | undefined;
+  const closeInOrder = async (): Promise<void> => {
     for (let close = opened.pop(); close !== undefined; close = opened.pop()) await close();
+  };
+  const closeAll = (): Promise<void> => {
+    closing ??= closeInOrder();
+    return closing;
   };
   try {
     return await open(options, settings, log, opened, closeAll);
@@ -110,13 +115,23 @@ export class PortUnavailable extends Error {
 
 type Closers = (() => void | Promise<void>)[];
 
-async function open(
+/** What the rest leans on: the directory, the journal and the machine over it, the keys, the links. */
+interface Foundation {
+  readonly directory: DataDirectory;
+  readonly measures: Measures;
+  readonly identity: ManagerIdentity;
+  readonly blobs: BlobStore;
+  readonly links: LinkServer;
+  readonly events: EventRing;
+  readonly engine: Engine;
+}
+
+async function layFoundation(
   options: ManagerOptions,
   settings: ManagerSettings,
   log: Logger,
   opened: Closers,
-  closeAll: () => Promise<void>,
-): Promise<RunningManager> {
+): Promise<Foundation> {
   const directory = openDataDirectory(settings.dataDirectory);
   opened.push(() => directory.close());
   const measures = createMeasures(options.processMetrics ?? true);
@@ -135,6 +150,7 @@ async function open(
     addressOf: (request) => clientAddress(request, proxies),
     refusalOf: (address) => linkRefusal(settings, address),
   });
+  opened.push(() => links.close());
   const events = new EventRing();
   const engine = await Engine.start({
     journal,
@@ -143,26 +159,37 @@ async function open(
     measures,
     software: MANAGER_VERSION,
     beatIntervalMs: settings.beatIntervalMs,
+    ...(options.queueLimit === undefined ? {} : { queueLimit: options.queueLimit }),
     outlets: {
       send: (effect) => links.send(effect),
       order: (effect) => links.order(effect),
       closeLink: (link, code, detail, retryAfterMs) => links.closeLink(link, code, detail, retryAfterMs),
       publish: (event) => {
-        // The first event of a run comes after its start was recorded.
-        events.setIncarnation(engine.machine.facts.incarnation);
         measures.events.add();
         events.publish(event, clock.now().wall);
       },
     },
+    onStarted: (incarnation) => events.setIncarnation(incarnation),
     onFatal: (error) => {
       log.fatal({ err: error }, 'manager.fatal');
       options.onFatal?.(error);
     },
   });
   opened.push(() => engine.stop());
+  return { directory, measures, identity, blobs, links, events, engine };
+}
+
+async function open(
+  options: ManagerOptions,
+  settings: ManagerSettings,
+  log: Logger,
+  opened: Closers,
+  closeAll: () => Promise<void>,
+): Promise<RunningManager> {
+  const foundation = await layFoundation(options, settings, log, opened);
+  const { measures, engine, links, events, directory } = foundation;
   const passwords = new Passwords(options.hashCost);
   const administrator = await settleAdministrator(engine, settings, passwords);
-  events.setIncarnation(engine.machine.facts.incarnation);
   const jwtSecret = givenOrKept(settings.dataDirectory, 'jwt-secret', settings.jwtSecret).secret;
   const discovery = new Discovery(engine, links);
   opened.push(() => discovery.stop());
@@ -176,15 +203,15 @@ async function open(
     events,
     hub: new MessageHub(events, settings.tls !== null),
     discovery,
-    identity,
+    identity: foundation.identity,
     tokens: new Tokens(jwtSecret, settings.tokenLifetimeMs),
     passwords,
     signInLimiter: new AttemptLimiter(),
     joinLimiter: new AttemptLimiter({ freePerPair: 10 }),
-    caHash: privateCaHash(settings),
+    caHash: settings.tls?.privateCaHash ?? null,
   };
   measureFleet(measures, services);
-  opened.push(sweepRegularly(services, blobs, directory));
+  opened.push(sweepRegularly(services, foundation.blobs, directory));
   const app = await createServer(services);
   opened.push(() => {
     // An HTTP server is not closed before its upgraded sockets are.
@@ -255,18 +282,6 @@ function linkRefusal(
 ): 'address-not-allowed' | 'joining-disabled' | null {
   if (settings.allowedIps !== null && !settings.allowedIps.has(address)) return 'address-not-allowed';
   return settings.distributed || isLoopback(address) ? null : 'joining-disabled';
-}
-
-/** The last certificate of the chain, when it signed itself: then machines must be told to trust it. */
-function privateCaHash(settings: ManagerSettings): string | null {
-  if (settings.tls === null) return null;
-  const last = settings.tls.certificate
-    .match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
-    ?.at(-1);
-  if (last === undefined) throw new MusterError('bad-request', 'TLS_CERT holds no certificate.');
-  const certificate = new X509Certificate(last);
-  if (certificate.issuer !== certificate.subject) return null;
-  return createHash('sha256').update(certificate.raw).digest('hex');
 }
 
 function sweepRegularly({ engine, log }: Services, blobs: BlobStore, directory: DataDirectory): () => void {

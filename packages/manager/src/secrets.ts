@@ -12,7 +12,7 @@ export interface KeptSecret {
   readonly made: boolean;
 }
 
-export function secretsFolder(dataDirectory: string): string {
+function secretsFolder(dataDirectory: string): string {
   const folder = join(dataDirectory, 'secrets');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   return folder;

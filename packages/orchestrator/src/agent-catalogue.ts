@@ -43,12 +43,18 @@ export class AgentCatalogue {
     const named = this.#source.recipes.filter((recipe) => recipe.type === type);
     if (named.length === 0) {
       const known = this.#source.recipes.map((recipe) => recipe.type).join(', ');
-      return { ok: false, message: `This machine does not know the agent type ${type.slice(0, 128)}; it knows ${known}.` };
+      return {
+        ok: false,
+        message: `This machine does not know the agent type ${type.slice(0, 128)}; it knows ${known}.`,
+      };
     }
     const recipe = named.find((each) => each.version === version);
     if (recipe === undefined) {
       const versions = named.map((each) => each.version).join(', ');
-      return { ok: false, message: `This machine has ${type} in version ${versions}, not ${version.slice(0, 128)}: upgrade the orchestrator.` };
+      return {
+        ok: false,
+        message: `This machine has ${type} in version ${versions}, not ${version.slice(0, 128)}: upgrade the orchestrator.`,
+      };
     }
     try {
       return { ok: true, recipe, entryPath: fileURLToPath(import.meta.resolve(recipe.run.entry)) };

@@ -3,8 +3,20 @@
  */
 import { rmSync } from 'node:fs';
 import type { KeeperAgent, ManagerFrame } from '@muster/contract';
-import type { LocalResult, OrchestratorEffect, OrchestratorInput, OrchestratorMachine } from '@muster/core/orchestrator';
-import type { DataDirectory, EffectHandlers, Environment, Logger, Metrics, SigningKey } from '@muster/runtime';
+import type {
+  LocalResult,
+  OrchestratorEffect,
+  OrchestratorInput,
+  OrchestratorMachine,
+} from '@muster/core/orchestrator';
+import type {
+  DataDirectory,
+  EffectHandlers,
+  Environment,
+  Logger,
+  Metrics,
+  SigningKey,
+} from '@muster/runtime';
 import type { AgentCatalogue } from './agent-catalogue.ts';
 import { AgentPlaces } from './agent-places.ts';
 import { AgentProcesses } from './agent-processes.ts';
@@ -57,9 +69,14 @@ export class AgentHost {
     const { directory, catalogue, log, machine, submit, key } = options;
     const send = (frame: Parameters<Uplink['send']>[0]): boolean => options.uplink().send(frame);
     const places = new AgentPlaces(directory.path);
-    this.#refusedLines = options.metrics.counter('muster_agent_refused_total', 'Connections and lines of agents that were refused.');
+    this.#refusedLines = options.metrics.counter(
+      'muster_agent_refused_total',
+      'Connections and lines of agents that were refused.',
+    );
     this.states = new AgentStates(places);
-    this.logs = new AgentLogs(places, (agentId, reason) => log.error({ fields: { agentId, reason } }, 'the output of an agent cannot be rotated'));
+    this.logs = new AgentLogs(places, (agentId, reason) =>
+      log.error({ fields: { agentId, reason } }, 'the output of an agent cannot be rotated'),
+    );
     this.#blobs = new BlobFetcher(send);
     this.keeper = new KeeperSupervision({ dataDir: directory.path, isolation: options.isolation }, log, {
       up: (_client, agents) => this.#keeperUp(agents),
@@ -112,8 +129,9 @@ export class AgentHost {
 
   #keeperUp(agents: readonly KeeperAgent[]): void {
     for (const { agent, running } of agents) if (running !== null) this.logs.watch(agent);
-    this.processes.keeperUp(agents);
+    // First the host, because the report that follows the keeper's return tells what this keeper can do.
     this.onKeeperUp();
+    this.processes.keeperUp(agents);
     this.#measureStates();
   }
 
@@ -136,10 +154,12 @@ export class AgentHost {
     };
     return {
       ready: (agentId, of) => {
-        if (isNews(agentId, 'ready', of, '')) submit({ kind: 'agentReady', agentId, epoch: of.epoch, sub: of.sub });
+        if (isNews(agentId, 'ready', of, ''))
+          submit({ kind: 'agentReady', agentId, epoch: of.epoch, sub: of.sub });
       },
       health: (agentId, of, { state, ok, detail = '' }) => {
-        if (isNews(agentId, 'health', of, `${state} ${ok} ${detail}`)) submit({ kind: 'agentHealth', agentId, epoch: of.epoch, sub: of.sub, state, ok, detail });
+        if (isNews(agentId, 'health', of, `${state} ${ok} ${detail}`))
+          submit({ kind: 'agentHealth', agentId, epoch: of.epoch, sub: of.sub, state, ok, detail });
       },
       metrics: (agentId, values) => submit({ kind: 'agentMetrics', agentId, values }),
       state: (agentId, frame) => this.states.request(agentId, frame),
@@ -154,7 +174,8 @@ export class AgentHost {
     const { submit, config, log, directory } = this.#options;
     const beat = (beatIntervalMs: number): number => Math.min(beatIntervalMs, config.heartbeatIntervalMs);
     return {
-      up: ({ generation, beatIntervalMs }) => submit({ kind: 'linkUp', generation, beatIntervalMs: beat(beatIntervalMs) }),
+      up: ({ generation, beatIntervalMs }) =>
+        submit({ kind: 'linkUp', generation, beatIntervalMs: beat(beatIntervalMs) }),
       down: () => {
         this.#calls.linkDown();
         this.#blobs.linkDown();
@@ -165,7 +186,9 @@ export class AgentHost {
       frame: (frame: Exclude<ManagerFrame, { t: 'order' | 'challenge' | 'welcome' | 'reject' }>) => {
         switch (frame.t) {
           case 'call':
-            return void this.#calls.take(frame).catch((error: unknown) => log.error({ err: error }, 'a call failed unexpectedly'));
+            return void this.#calls
+              .take(frame)
+              .catch((error: unknown) => log.error({ err: error }, 'a call failed unexpectedly'));
           case 'blob':
             return this.#blobs.arrived(frame.digest, frame.data);
           case 'beatAck':

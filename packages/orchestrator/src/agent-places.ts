@@ -13,7 +13,8 @@ import { join } from 'node:path';
 
 const SOCKET_PATH_MAX_BYTES = 107;
 const plainName = /^[A-Za-z0-9][A-Za-z0-9_-][A-Za-z0-9._-]{0,98}$/;
-const short = (text: string, digits: number): string => createHash('sha256').update(text).digest('hex').slice(0, digits);
+const short = (text: string, digits: number): string =>
+  createHash('sha256').update(text).digest('hex').slice(0, digits);
 
 export interface AgentPlace {
   /** Working directory of its process. */

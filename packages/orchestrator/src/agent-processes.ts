@@ -5,12 +5,23 @@
  * while the answer to its own spawn is still being handled is told after it: otherwise a process that dies at once would be
  * taken for running for ever. Where the keeper's answer leaves doubt, its list is asked for and replaces what was believed.
  */
-import { type AgentExit, agentEnvironment, type AgentSpec, type KeeperAgent, type KeeperErrorCode } from '@muster/contract';
+import {
+  type AgentExit,
+  type AgentSpec,
+  agentEnvironment,
+  type KeeperAgent,
+  type KeeperErrorCode,
+} from '@muster/contract';
 import type { OrchestratorInput } from '@muster/core/orchestrator';
 import type { Logger } from '@muster/runtime';
 import type { AgentCatalogue } from './agent-catalogue.ts';
 import type { AgentPlaces } from './agent-places.ts';
-import { type AgentEvents, AgentSocket, type AgentWelcome, type Incarnation } from './agent-socket/agent-socket.ts';
+import {
+  type AgentEvents,
+  AgentSocket,
+  type AgentWelcome,
+  type Incarnation,
+} from './agent-socket/agent-socket.ts';
 import { type KeeperClient, KeeperError } from './keeper/index.ts';
 import type { KeeperSupervision } from './keeper-supervision.ts';
 
@@ -41,7 +52,12 @@ interface Running extends Incarnation {
   readonly spec: AgentSpec | null;
 }
 
-type SpawnEffect = { readonly agentId: string; readonly epoch: number; readonly spec: AgentSpec; readonly note: string };
+type SpawnEffect = {
+  readonly agentId: string;
+  readonly epoch: number;
+  readonly spec: AgentSpec;
+  readonly note: string;
+};
 
 export class AgentProcesses {
   readonly #options: ProcessOptions;
@@ -98,7 +114,12 @@ export class AgentProcesses {
     const spec = running.spec ?? this.#options.specOf(agentId);
     if (spec === null) return 'unknown';
     const defaults = this.#options.catalogue.recipeOf(spec.type)?.defaults ?? {};
-    return { epoch: running.epoch, sub: running.sub, agentType: spec.type, config: { ...defaults, ...spec.config } };
+    return {
+      epoch: running.epoch,
+      sub: running.sub,
+      agentType: spec.type,
+      config: { ...defaults, ...spec.config },
+    };
   }
 
   spawn(effect: SpawnEffect): void {
@@ -127,7 +148,12 @@ export class AgentProcesses {
       this.#options.submit({ kind: 'released', agentId, epoch: Math.max(epoch, releasedEpoch) });
     } catch (error) {
       if (isLost(error)) return;
-      this.#options.submit({ kind: 'releaseFailed', agentId, epoch, message: (error as Error).message.slice(0, MESSAGE_MAX) });
+      this.#options.submit({
+        kind: 'releaseFailed',
+        agentId,
+        epoch,
+        message: (error as Error).message.slice(0, MESSAGE_MAX),
+      });
     }
   }
 
@@ -137,7 +163,10 @@ export class AgentProcesses {
     this.#sockets.delete(agentId);
     this.#open.delete(agentId);
     await socket?.then((each) => each.close());
-    await this.#options.keeper().client?.forget(agentId).catch(() => undefined);
+    await this.#options
+      .keeper()
+      .client?.forget(agentId)
+      .catch(() => undefined);
   }
 
   async close(): Promise<void> {
@@ -174,12 +203,22 @@ export class AgentProcesses {
         note,
       });
       this.#running.set(agentId, { epoch, sub: spawned.sub, spec });
-      submit({ kind: 'spawned', agentId, epoch, sub: spawned.sub, pid: spawned.pid, hostPid: spawned.hostPid });
+      submit({
+        kind: 'spawned',
+        agentId,
+        epoch,
+        sub: spawned.sub,
+        pid: spawned.pid,
+        hostPid: spawned.hostPid,
+      });
     } catch (error) {
       if (isLost(error)) return;
       const code = error instanceof KeeperError ? error.code : 'spawn-failed';
       if (code === 'already-running' || code === 'timeout') return this.#resync(keeper);
-      fail(code === 'start-failed' || code === 'keeper-lost' ? 'spawn-failed' : code, (error as Error).message);
+      fail(
+        code === 'start-failed' || code === 'keeper-lost' ? 'spawn-failed' : code,
+        (error as Error).message,
+      );
     }
   }
 
@@ -190,7 +229,10 @@ export class AgentProcesses {
       await action(keeper);
     } catch (error) {
       if (isLost(error)) return;
-      this.#options.log.error({ fields: { agentId, reason: (error as Error).message } }, `the keeper could not ${what}`);
+      this.#options.log.error(
+        { fields: { agentId, reason: (error as Error).message } },
+        `the keeper could not ${what}`,
+      );
       await this.#resync(keeper);
     }
   }
@@ -201,7 +243,11 @@ export class AgentProcesses {
       if (this.#options.keeper().client === keeper) this.keeperUp(agents);
     } catch (error) {
       // A keeper that is there but does not even list is as good as lost; its connection tells.
-      if (!isLost(error)) this.#options.log.error({ fields: { reason: (error as Error).message } }, 'the keeper does not answer');
+      if (!isLost(error))
+        this.#options.log.error(
+          { fields: { reason: (error as Error).message } },
+          'the keeper does not answer',
+        );
     }
   }
 
@@ -209,7 +255,12 @@ export class AgentProcesses {
     let socket = this.#sockets.get(agentId);
     if (socket === undefined) {
       const events: AgentEvents = { ...this.#options.events, current: (id) => this.current(id) };
-      const made = new AgentSocket(agentId, this.#options.places.of(agentId).socketPath, events, REPORT_INTERVAL_MS);
+      const made = new AgentSocket(
+        agentId,
+        this.#options.places.of(agentId).socketPath,
+        events,
+        REPORT_INTERVAL_MS,
+      );
       socket = made.listen().then(() => {
         this.#open.set(agentId, made);
         return made;
@@ -221,7 +272,10 @@ export class AgentProcesses {
   }
 
   #socketProblem(agentId: string, error: unknown): void {
-    this.#options.log.error({ fields: { agentId, reason: (error as Error).message } }, 'the socket of an agent could not be opened');
+    this.#options.log.error(
+      { fields: { agentId, reason: (error as Error).message } },
+      'the socket of an agent could not be opened',
+    );
   }
 
   #environment(agentId: string, socketPath: string, stateDir: string): Record<string, string> {
@@ -240,8 +294,10 @@ export class AgentProcesses {
 /** Flags for an agent's Node, so that the garbage collector knows of the limit before the kernel enforces it. */
 function nodeFlags(memoryBytes: number): string[] {
   const heap = Math.max(HEAP_LEAST_MEBIBYTES, Math.floor((memoryBytes / 1_048_576) * HEAP_SHARE));
-  return ['--disable-warning=ExperimentalWarning', ...(memoryBytes > 0 ? [`--max-old-space-size=${heap}`] : [])];
+  return [
+    '--disable-warning=ExperimentalWarning',
+    ...(memoryBytes > 0 ? [`--max-old-space-size=${heap}`] : []),
+  ];
 }
 
 const isLost = (error: unknown): boolean => error instanceof KeeperError && error.code === 'keeper-lost';
-

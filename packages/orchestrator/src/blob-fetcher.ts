@@ -21,7 +21,10 @@ export class BlobFetcher {
   /** The bytes, not yet verified. @throws Error saying why there are none. */
   fetch(digest: string): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(() => reject(new Error('The manager did not send the state in time.'))), ANSWER_LIMIT_MS);
+      const timer = setTimeout(
+        () => settle(() => reject(new Error('The manager did not send the state in time.'))),
+        ANSWER_LIMIT_MS,
+      );
       const settle = (how: () => void): void => {
         clearTimeout(timer);
         this.#waiting.get(digest)?.delete(waiting);
@@ -33,7 +36,8 @@ export class BlobFetcher {
       };
       const others = this.#waiting.get(digest) ?? new Set();
       this.#waiting.set(digest, others.add(waiting));
-      if (!this.#send({ t: 'blobGet', digest })) waiting.reject(new Error('The manager is out of reach, and its state of the agent with it.'));
+      if (!this.#send({ t: 'blobGet', digest }))
+        waiting.reject(new Error('The manager is out of reach, and its state of the agent with it.'));
     });
   }
 
@@ -46,6 +50,8 @@ export class BlobFetcher {
   }
 
   linkDown(): void {
-    for (const each of this.#waiting.values()) for (const waiting of [...each]) waiting.reject(new Error('The link was lost while the state was on its way.'));
+    for (const each of this.#waiting.values())
+      for (const waiting of [...each])
+        waiting.reject(new Error('The link was lost while the state was on its way.'));
   }
 }

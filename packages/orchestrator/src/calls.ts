@@ -69,7 +69,8 @@ export class Calls {
 
   async take(frame: ManagerFrameOf<'call'>): Promise<void> {
     const { id } = frame;
-    if (this.#inFlight >= CALLS_MAX) return this.#fail(id, new CallRefused('overloaded', 'Too many calls are in flight.'));
+    if (this.#inFlight >= CALLS_MAX)
+      return this.#fail(id, new CallRefused('overloaded', 'Too many calls are in flight.'));
     this.#inFlight += 1;
     try {
       const value = await this.#carryOut(frame);
@@ -93,9 +94,15 @@ export class Calls {
       case 'logs':
         return this.#logs(id, this.#checked('logs', args));
       case 'command': {
-        const { agentId, verb, args: values = {}, timeoutMs = COMMAND_LIMIT_MS } = this.#checked('command', args);
+        const {
+          agentId,
+          verb,
+          args: values = {},
+          timeoutMs = COMMAND_LIMIT_MS,
+        } = this.#checked('command', args);
         const socket = this.#options.socketOf(agentId);
-        if (socket === null) throw new CallRefused('agent-not-running', `The agent ${agentId} is not running here.`);
+        if (socket === null)
+          throw new CallRefused('agent-not-running', `The agent ${agentId} is not running here.`);
         return socket.command(verb, values, timeoutMs);
       }
       case 'state':
@@ -114,17 +121,22 @@ export class Calls {
     const schema = schemas[op];
     if (!Value.Check(schema, args)) {
       const first = Value.Errors(schema, args)[0];
-      throw new CallRefused('validation', `The arguments of ${op} are not valid: ${first?.instancePath ?? ''} ${first?.message ?? ''}`.trim());
+      throw new CallRefused(
+        'validation',
+        `The arguments of ${op} are not valid: ${first?.instancePath ?? ''} ${first?.message ?? ''}`.trim(),
+      );
     }
     const { agentId } = args as { agentId?: string };
-    if (agentId !== undefined && !this.#options.isKnown(agentId)) throw new CallRefused('not-found', `No agent ${agentId} on this orchestrator.`);
+    if (agentId !== undefined && !this.#options.isKnown(agentId))
+      throw new CallRefused('not-found', `No agent ${agentId} on this orchestrator.`);
     return args as Type.Static<(typeof schemas)[K]>;
   }
 
   #logs(id: string, args: Type.Static<typeof schemas.logs>): unknown {
     const { agentId, tail = 100, follow = false, stream = 'all' } = args;
     if (!follow) return { lines: fitted(this.#options.logs.tail(agentId, tail, stream)) };
-    if (this.#follows.size >= FOLLOWS_MAX || this.#follows.has(id)) throw new CallRefused('overloaded', 'Too many logs are being followed.');
+    if (this.#follows.size >= FOLLOWS_MAX || this.#follows.has(id))
+      throw new CallRefused('overloaded', 'Too many logs are being followed.');
     const sendLines = (lines: readonly LogLine[]): void => {
       for (const piece of pieces(lines)) {
         if (!this.#options.send({ t: 'chunk', id, lines: piece, done: false })) return this.#forget(id);
@@ -149,9 +161,19 @@ export class Calls {
 
   #fail(id: string, error: unknown): void {
     const known = error instanceof CallRefused || error instanceof AgentCommandFailed;
-    const ownCodes = new Set(['agent-not-running', 'not-found', 'validation', 'overloaded', 'timeout', 'too-large']);
+    const ownCodes = new Set([
+      'agent-not-running',
+      'not-found',
+      'validation',
+      'overloaded',
+      'timeout',
+      'too-large',
+    ]);
     const code = known ? (ownCodes.has(error.code) ? error.code : 'agent-command-failed') : 'conflict';
-    const detail = error instanceof AgentCommandFailed && code === 'agent-command-failed' ? `${error.code}: ${error.message}` : (error as Error).message;
+    const detail =
+      error instanceof AgentCommandFailed && code === 'agent-command-failed'
+        ? `${error.code}: ${error.message}`
+        : (error as Error).message;
     this.#options.send({ t: 'answer', id, ok: false, error: { code, message: detail.slice(0, 900) } });
   }
 }

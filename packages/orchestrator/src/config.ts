@@ -63,7 +63,10 @@ export function readConfig(environment: Environment): OrchestratorConfig {
   const agentConfig = readAgentConfig(environment);
   const agentId = readVariable(environment, 'AGENT_ID')?.trim() ?? null;
   if (agentId !== null && !idPattern.test(agentId)) {
-    throw new VariableInvalid('AGENT_ID', 'must be 1 to 128 letters, digits and . _ : @ -, beginning with a letter or digit.');
+    throw new VariableInvalid(
+      'AGENT_ID',
+      'must be 1 to 128 letters, digits and . _ : @ -, beginning with a letter or digit.',
+    );
   }
   if (readVariable(environment, 'REDIS_URL') !== undefined) {
     remarks.push('REDIS_URL is set: an orchestrator needs no Redis, the variable has no effect here.');
@@ -75,8 +78,10 @@ export function readConfig(environment: Environment): OrchestratorConfig {
   }
   const managerUrl = readManagerUrl(environment);
   const autoRegister = readBoolean(environment, 'AUTO_REGISTER') ?? true;
-  if (!autoRegister) remarks.push('AUTO_REGISTER is false: this orchestrator neither joins nor connects to a manager.');
-  else if (managerUrl === null) remarks.push('CENTRAL_MANAGER_URL is not set: this orchestrator works without a manager.');
+  if (!autoRegister)
+    remarks.push('AUTO_REGISTER is false: this orchestrator neither joins nor connects to a manager.');
+  else if (managerUrl === null)
+    remarks.push('CENTRAL_MANAGER_URL is not set: this orchestrator works without a manager.');
   return {
     dataDir: resolve(readVariable(environment, 'DATA_DIR') ?? '.muster/orchestrator'),
     agentId,
@@ -102,7 +107,8 @@ export function readConfig(environment: Environment): OrchestratorConfig {
 function readManagerUrl(environment: Environment): URL | null {
   const text = readVariable(environment, 'CENTRAL_MANAGER_URL')?.trim();
   if (text === undefined) return null;
-  const sentence = 'must be an address such as https://manager.example.com or http://127.0.0.1:8000, without user or password.';
+  const sentence =
+    'must be an address such as https://manager.example.com or http://127.0.0.1:8000, without user or password.';
   let url: URL;
   try {
     url = new URL(text);
@@ -140,11 +146,19 @@ function readAgentConfig(environment: Environment): AgentConfig {
   try {
     if (text !== undefined) value = JSON.parse(text);
   } catch {
-    throw wrong('is not valid JSON. Example: {"capabilities":["trading"],"max_agents":10,"orchestrator_id":1}');
+    throw wrong(
+      'is not valid JSON. Example: {"capabilities":["trading"],"max_agents":10,"orchestrator_id":1}',
+    );
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong('must be a JSON object.');
-  const { capabilities = [], max_agents: maxAgents = DEFAULT_MAX_AGENTS, orchestrator_id: id = null } = value as Record<string, unknown>;
-  const isWord = (each: unknown): each is string => typeof each === 'string' && each.length > 0 && each.length <= 128;
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrong('must be a JSON object.');
+  const {
+    capabilities = [],
+    max_agents: maxAgents = DEFAULT_MAX_AGENTS,
+    orchestrator_id: id = null,
+  } = value as Record<string, unknown>;
+  const isWord = (each: unknown): each is string =>
+    typeof each === 'string' && each.length > 0 && each.length <= 128;
   if (!Array.isArray(capabilities) || capabilities.length > 200 || !capabilities.every(isWord)) {
     throw wrong('has a bad "capabilities": it must be a list of at most 200 words.');
   }
@@ -161,7 +175,10 @@ function orchestratorNumberOf(environment: Environment, agentConfig: AgentConfig
   const configured = agentConfig.orchestratorId;
   if (given === undefined) return configured;
   if (configured !== null && String(configured) !== given) {
-    throw new VariableInvalid('ORCHESTRATOR_ID', 'and AGENT_CONFIG.orchestrator_id differ. Set one of them, or both alike.');
+    throw new VariableInvalid(
+      'ORCHESTRATOR_ID',
+      'and AGENT_CONFIG.orchestrator_id differ. Set one of them, or both alike.',
+    );
   }
   return configured ?? given;
 }

@@ -6,7 +6,13 @@
  * the id it needs for receipts is read when a receipt is made, which only an order can cause, and orders need a joined identity.
  */
 import { createHash } from 'node:crypto';
-import { type LocalCommand, type LocalResult, type OrchestratorInput, OrchestratorMachine, type OrchestratorSnapshot } from '@muster/core/orchestrator';
+import {
+  type LocalCommand,
+  type LocalResult,
+  type OrchestratorInput,
+  OrchestratorMachine,
+  type OrchestratorSnapshot,
+} from '@muster/core/orchestrator';
 import {
   createLog,
   createMetrics,
@@ -25,11 +31,11 @@ import { AgentCatalogue, type AgentTypeSource } from './agent-catalogue.ts';
 import { AgentHost } from './agent-host.ts';
 import { type OrchestratorConfig, readConfig } from './config.ts';
 import { bootId } from './host-facts.ts';
+import { HostReporter } from './host-reporter.ts';
 import { agentIdOf, IdentityStore } from './identity.ts';
 import type { KeeperOptions } from './keeper/index.ts';
 import { buildLocalApi } from './local-api/local-api.ts';
 import { loadOrCreateLocalToken } from './local-api/local-token.ts';
-import { HostReporter } from './host-reporter.ts';
 import { Uplink, type UplinkStatus } from './uplink/uplink.ts';
 
 export const ORCHESTRATOR_VERSION = '0.1.0';
@@ -95,113 +101,119 @@ class Daemon implements RunningOrchestrator {
   readonly #journal: SqliteJournal;
   readonly #identity: IdentityStore;
   readonly #machine: OrchestratorMachine;
-  readonly #driver: Driver<OrchestratorInput, Parameters<OrchestratorMachine['step']>[2][number], OrchestratorSnapshot>;
+  readonly #driver: Driver<
+    OrchestratorInput,
+    Parameters<OrchestratorMachine['step']>[2][number],
+    OrchestratorSnapshot
+  >;
   readonly #host: AgentHost;
   readonly #reporter: HostReporter;
   readonly #uplink: Uplink;
   readonly #api: FastifyInstance;
   readonly #replayedRecords: number;
+  readonly #catalogue: AgentCatalogue;
+  readonly #onFatal: (error: Error) => void;
+  readonly #clock = systemClock();
+  readonly #metrics = createMetrics();
   readonly #asked = new Map<string, (result: LocalResult) => void>();
   #nextRequest = 1;
   #apiPort = 0;
   #closing: Promise<void> | null = null;
 
-  static async build(options: OrchestratorStartOptions, config: OrchestratorConfig, log: Logger, directory: DataDirectory, journal: SqliteJournal): Promise<Daemon> {
-    const contents = await journal.load();
-    return new Daemon(options, config, log, directory, journal, contents);
-  }
-
-  private constructor(
+  static async build(
     options: OrchestratorStartOptions,
     config: OrchestratorConfig,
     log: Logger,
     directory: DataDirectory,
     journal: SqliteJournal,
-    contents: Awaited<ReturnType<SqliteJournal['load']>>,
-  ) {
+  ): Promise<Daemon> {
+    return new Daemon({ options, config, log, directory, journal, contents: await journal.load() });
+  }
+
+  private constructor(parts: Parts) {
+    const { options, config, log, directory, journal, contents } = parts;
     this.#config = config;
     this.#log = log;
     this.#directory = directory;
     this.#journal = journal;
     this.#replayedRecords = contents.records.length;
+    this.#onFatal = options.onFatal ?? throwIt;
+    this.#catalogue = new AgentCatalogue(options.types);
+    this.#identity = new IdentityStore(directory);
     this.dataDir = directory.path;
-    const identity = new IdentityStore(directory);
-    this.#identity = identity;
-    this.agentId = agentIdOf(directory, config.agentId, identity.current);
-    const random = systemRandom();
-    const clock = systemClock();
-    this.#machine = new OrchestratorMachine({
-      get orchestratorId() {
-        return identity.current?.orchestratorId ?? 'not-joined';
-      },
-      random,
-      digest: (text) => createHash('sha256').update(text).digest('hex'),
-      maxAgents: config.maxAgents,
-      ...(contents.snapshot === null ? {} : { snapshot: contents.snapshot.state as OrchestratorSnapshot }),
-      records: contents.records,
-    });
-    const catalogue = new AgentCatalogue(options.types);
-    const metrics = createMetrics();
-    const submit = (input: OrchestratorInput): void => {
-      if (!this.#driver.submit(input) && this.#closing === null) this.#fatal(options, new Error('The input queue of the daemon is full.'));
-    };
+    this.agentId = agentIdOf(directory, config.agentId, this.#identity.current);
+    this.#machine = machineOf(config, this.#identity, contents);
     this.#host = new AgentHost({
       config,
       directory,
       machine: this.#machine,
-      catalogue,
-      metrics,
+      catalogue: this.#catalogue,
+      metrics: this.#metrics,
       log,
-      key: identity.key,
+      key: this.#identity.key,
       environment: options.environment,
       isolation: options.isolation ?? 'auto',
-      submit,
+      submit: (input) => this.#submit(input),
       uplink: () => this.#uplink,
       replied: (request, result) => this.#settle(request, result),
     });
     this.#driver = new Driver({
       machine: this.#machine,
       journal,
-      clock,
+      clock: this.#clock,
       execute: this.#host.effects,
-      onFatal: (error) => this.#fatal(options, error),
+      onFatal: this.#onFatal,
     });
     this.#reporter = new HostReporter({
       config,
-      catalogue,
+      catalogue: this.#catalogue,
       version: ORCHESTRATOR_VERSION,
       agentId: this.agentId,
       apiPort: () => this.#apiPort,
       keeper: () => this.#host.keeper.client,
-      submit,
+      submit: (input) => this.#submit(input),
     });
     this.#host.onKeeperUp = () => this.#reporter.host();
-    this.#uplink = new Uplink({
-      config,
-      identity,
+    this.#uplink = this.#makeUplink();
+    this.#api = this.#makeApi();
+  }
+
+  #makeUplink(): Uplink {
+    return new Uplink({
+      config: this.#config,
+      identity: this.#identity,
       joinFacts: () => this.#reporter.joinFacts(),
       bootId: bootId(),
       software: `muster-orchestrator/${ORCHESTRATOR_VERSION}`,
-      clock,
-      random,
-      log,
-      metrics,
+      clock: this.#clock,
+      random: systemRandom(),
+      log: this.#log,
+      metrics: this.#metrics,
       events: this.#host.uplinkEvents,
     });
-    this.#api = buildLocalApi({
-      config,
+  }
+
+  #makeApi(): FastifyInstance {
+    return buildLocalApi({
+      config: this.#config,
       version: ORCHESTRATOR_VERSION,
       agentId: this.agentId,
-      token: loadOrCreateLocalToken(directory),
+      token: loadOrCreateLocalToken(this.#directory),
       machine: this.#machine,
-      catalogue,
-      log,
-      identity: () => identity.current,
+      catalogue: this.#catalogue,
+      log: this.#log,
+      metrics: this.#metrics,
+      identity: () => this.#identity.current,
       uplink: () => this.#uplink.status,
       facts: () => this.#reporter.metadata(),
       command: (command) => this.#command(command),
       stateOf: (agentId) => this.#host.states.snapshot(agentId),
     });
+  }
+
+  #submit(input: OrchestratorInput): void {
+    if (this.#driver.submit(input) || this.#closing !== null) return;
+    this.#onFatal(new Error('The input queue of the daemon is full.'));
   }
 
   get apiPort(): number {
@@ -218,7 +230,17 @@ class Daemon implements RunningOrchestrator {
     await this.#api.listen({ port: this.#config.apiPort, host: this.#config.bind });
     const address = this.#api.server.address();
     this.#apiPort = typeof address === 'object' && address !== null ? address.port : this.#config.apiPort;
-    this.#log.info({ fields: { agentId: this.agentId, port: this.#apiPort, bind: this.#config.bind, dataDir: this.dataDir } }, 'local API listening');
+    this.#log.info(
+      {
+        fields: {
+          agentId: this.agentId,
+          port: this.#apiPort,
+          bind: this.#config.bind,
+          dataDir: this.dataDir,
+        },
+      },
+      'local API listening',
+    );
     this.#driver.start(this.#replayedRecords);
     this.#reporter.start();
     void this.#host.keeper.start();
@@ -247,16 +269,42 @@ class Daemon implements RunningOrchestrator {
     return new Promise((resolve) => {
       this.#asked.set(request, resolve);
       const taken = this.#driver.submit({ kind: 'local', request, command });
-      if (!taken) this.#settle(request, { ok: false, code: 'conflict', detail: 'This orchestrator is stopping.' });
+      if (!taken)
+        this.#settle(request, { ok: false, code: 'conflict', detail: 'This orchestrator is stopping.' });
     });
   }
   #settle(request: string, result: LocalResult): void {
     this.#asked.get(request)?.(result);
     this.#asked.delete(request);
   }
+}
 
-  #fatal(options: OrchestratorStartOptions, error: Error): void {
-    if (options.onFatal !== undefined) return options.onFatal(error);
-    throw error;
-  }
+interface Parts {
+  readonly options: OrchestratorStartOptions;
+  readonly config: OrchestratorConfig;
+  readonly log: Logger;
+  readonly directory: DataDirectory;
+  readonly journal: SqliteJournal;
+  readonly contents: Awaited<ReturnType<SqliteJournal['load']>>;
+}
+
+function machineOf(
+  config: OrchestratorConfig,
+  identity: IdentityStore,
+  contents: Parts['contents'],
+): OrchestratorMachine {
+  return new OrchestratorMachine({
+    get orchestratorId() {
+      return identity.current?.orchestratorId ?? 'not-joined';
+    },
+    random: systemRandom(),
+    digest: (text) => createHash('sha256').update(text).digest('hex'),
+    maxAgents: config.maxAgents,
+    ...(contents.snapshot === null ? {} : { snapshot: contents.snapshot.state as OrchestratorSnapshot }),
+    records: contents.records,
+  });
+}
+
+function throwIt(error: Error): never {
+  throw error;
 }

@@ -36,7 +36,11 @@ export function effectHandlers(options: EffectOptions): EffectHandlers<Orchestra
     send: ({ frame }) => {
       if (frame.t === 'stopped' && frame.state !== null) {
         const bytes = states.packedBytes(frame.agentId, frame.state);
-        if (bytes === null) log.error({ fields: { agentId: frame.agentId } }, 'the packed state of an agent is gone; the manager will miss it');
+        if (bytes === null)
+          log.error(
+            { fields: { agentId: frame.agentId } },
+            'the packed state of an agent is gone; the manager will miss it',
+          );
         else send({ t: 'blob', digest: frame.state.digest, data: bytes.toString('base64') });
       }
       send(frame);
@@ -50,7 +54,8 @@ export function effectHandlers(options: EffectOptions): EffectHandlers<Orchestra
       processes.spawn(effect);
     },
     stopProcess: ({ agentId, graceMs, reason }) => void processes.stop(agentId, graceMs, reason),
-    release: ({ agentId, epoch, graceMs, inFlightMs }) => void processes.release(agentId, epoch, graceMs, inFlightMs),
+    release: ({ agentId, epoch, graceMs, inFlightMs }) =>
+      void processes.release(agentId, epoch, graceMs, inFlightMs),
     installState: ({ agentId, epoch, state }) => void install(options, agentId, epoch, state),
     collectState: ({ agentId, epoch }) => {
       const answer = (state: Parameters<typeof states.packedBytes>[1] | null, error: string | null): void =>
@@ -79,14 +84,20 @@ async function install(
   }
 }
 
-async function purge({ processes, states, logs, log, submit }: EffectOptions, agentId: string): Promise<void> {
+async function purge(
+  { processes, states, logs, log, submit }: EffectOptions,
+  agentId: string,
+): Promise<void> {
   try {
     logs.forget(agentId);
     await processes.forget(agentId);
     await states.purge(agentId);
   } catch (error) {
     // The agent is dead and released; files that cannot be deleted do not keep its removal from being done.
-    log.error({ fields: { agentId, reason: (error as Error).message } }, 'files of a removed agent could not be deleted');
+    log.error(
+      { fields: { agentId, reason: (error as Error).message } },
+      'files of a removed agent could not be deleted',
+    );
   }
   submit({ kind: 'statePurged', agentId });
 }

@@ -57,15 +57,29 @@ export class HostMeter {
 }
 
 /** See the head of this file. */
-export function healthScore(state: { readonly loadPerCore: number; readonly memoryPercent: number; readonly diskPercent: number }): number {
-  const share = (value: number, from: number, to: number): number => Math.min(1, Math.max(0, (value - from) / (to - from)));
-  const lost = 40 * share(state.loadPerCore, 0.7, 2) + 40 * share(state.memoryPercent, 70, 98) + 20 * share(state.diskPercent, 85, 99);
+export function healthScore(state: {
+  readonly loadPerCore: number;
+  readonly memoryPercent: number;
+  readonly diskPercent: number;
+}): number {
+  const share = (value: number, from: number, to: number): number =>
+    Math.min(1, Math.max(0, (value - from) / (to - from)));
+  const lost =
+    40 * share(state.loadPerCore, 0.7, 2) +
+    40 * share(state.memoryPercent, 70, 98) +
+    20 * share(state.diskPercent, 85, 99);
   return Math.round(100 - lost);
 }
 
 /** Facts that do not change while the machine is up. */
 export function hostConstants(): Readonly<Record<string, unknown>> {
-  return { platform: process.platform, arch: process.arch, kernel: release(), node: process.versions.node, cpu_model: cpus()[0]?.model.trim() ?? 'unknown' };
+  return {
+    platform: process.platform,
+    arch: process.arch,
+    kernel: release(),
+    node: process.versions.node,
+    cpu_model: cpus()[0]?.model.trim() ?? 'unknown',
+  };
 }
 
 /** Boot id of the kernel; `unknown` where there is none. */
@@ -101,8 +115,18 @@ function availableMemory(): number | null {
 
 function groupMemory(): { readonly limit: number; readonly used: number } | null {
   const places = [
-    ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current', '/sys/fs/cgroup/memory.stat', 'inactive_file'],
-    ['/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes', '/sys/fs/cgroup/memory/memory.stat', 'total_inactive_file'],
+    [
+      '/sys/fs/cgroup/memory.max',
+      '/sys/fs/cgroup/memory.current',
+      '/sys/fs/cgroup/memory.stat',
+      'inactive_file',
+    ],
+    [
+      '/sys/fs/cgroup/memory/memory.limit_in_bytes',
+      '/sys/fs/cgroup/memory/memory.usage_in_bytes',
+      '/sys/fs/cgroup/memory/memory.stat',
+      'total_inactive_file',
+    ],
   ] as const;
   for (const [limitFile, usedFile, statFile, reclaimable] of places) {
     const limit = Number(textOf(limitFile)?.trim());

@@ -68,7 +68,9 @@ export class HostReporter {
       ...(config.orchestratorNumber === null ? {} : { orchestrator_id: config.orchestratorNumber }),
       agent_types: catalogue.recipes.map(({ type, version: of }) => `${type}@${of}`),
       ...hostConstants(),
-      ...(client === null ? {} : { kill_strength: client.killStrength, enforced_limits: { ...client.limits } }),
+      ...(client === null
+        ? {}
+        : { kill_strength: client.killStrength, enforced_limits: { ...client.limits } }),
     };
   }
 

@@ -56,7 +56,8 @@ export class IdentityStore {
 
   /** Remembers the highest delegation serial, so that an older signing key is never taken again. */
   sawDelegation(serial: number): void {
-    if (this.#identity !== null && serial > this.#identity.delegationSerial) this.save({ ...this.#identity, delegationSerial: serial });
+    if (this.#identity !== null && serial > this.#identity.delegationSerial)
+      this.save({ ...this.#identity, delegationSerial: serial });
   }
 
   #load(): Identity | null {
@@ -67,7 +68,9 @@ export class IdentityStore {
     } catch {
       // Told below.
     }
-    throw new IdentityDamaged(`${this.#path} is damaged. Restore it from a backup, or delete it and join with a new token.`);
+    throw new IdentityDamaged(
+      `${this.#path} is damaged. Restore it from a backup, or delete it and join with a new token.`,
+    );
   }
 }
 
@@ -85,7 +88,11 @@ export function agentIdOf(directory: DataDirectory, given: string | null, identi
     const kept = readFileSync(path, 'utf8').trim();
     if (kept !== '' && kept.length <= 128) return kept;
   }
-  const host = hostname().toLowerCase().replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 60);
+  const host = hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 60);
   const made = `${host === '' ? 'host' : host}-${randomBytes(3).toString('hex')}`;
   atomicWriteFile(path, `${made}\n`, 0o600);
   return made;

@@ -54,7 +54,10 @@ export class KeeperSupervision {
     try {
       await client.shutdown(graceMs);
     } catch (error) {
-      this.#log.warn({ fields: { reason: (error as Error).message } }, 'the keeper did not end in order; ending it by force');
+      this.#log.warn(
+        { fields: { reason: (error as Error).message } },
+        'the keeper did not end in order; ending it by force',
+      );
       client.close();
       await endKeeper(this.#options.dataDir);
     }
@@ -70,7 +73,8 @@ export class KeeperSupervision {
         return;
       } catch (error) {
         const reason = (error as Error).message;
-        if (reason !== lastReason) this.#log.error({ fields: { reason } }, 'no keeper, so no agent can run here; trying again');
+        if (reason !== lastReason)
+          this.#log.error({ fields: { reason } }, 'no keeper, so no agent can run here; trying again');
         lastReason = reason;
         await delay(waitMs);
         waitMs = Math.min(RETRY_MAX_MS, waitMs * 2);
@@ -81,7 +85,10 @@ export class KeeperSupervision {
   #use(client: KeeperClient): void {
     this.#client = client;
     const { incarnation, killStrength, limits, started, keeperPid } = client;
-    this.#log.info({ fields: { pid: keeperPid, started, incarnation, killStrength, limits } }, 'keeper connected');
+    this.#log.info(
+      { fields: { pid: keeperPid, started, incarnation, killStrength, limits } },
+      'keeper connected',
+    );
     this.#events.up(client, client.agentsAtOpening);
     client.onExit((agentId, exit) => this.#events.exited(agentId, exit));
     client.onKeeperLost(() => {

@@ -4,9 +4,9 @@
  */
 import type { AgentExit, BlobRef } from '@muster/contract';
 import { EMPTY_STATE } from '@muster/contract';
+import { agentTypes } from './agent-types.ts';
 import { Driver } from './driver.ts';
 import { FifoPipe } from './fifo-pipe.ts';
-import { agentTypes } from './fleet.ts';
 import type { Host } from './host.ts';
 import { type AgentProcess, isFailure, type Keeper, type KeeperClient } from './keeper.ts';
 import {
@@ -31,7 +31,10 @@ export class Daemon {
   readonly machine: OrchestratorMachine;
   readonly uplink: Uplink;
   readonly #driver: Driver<OrchestratorInput, OrchestratorEffect, OrchestratorSnapshot>;
-  readonly #localWaiters = new Map<string, { command: LocalCommand; answer: (result: LocalResult) => void }>();
+  readonly #localWaiters = new Map<
+    string,
+    { command: LocalCommand; answer: (result: LocalResult) => void }
+  >();
   #keeper: { keeper: Keeper; client: KeeperClient } | null = null;
   #requests = 0;
 
@@ -86,7 +89,8 @@ export class Daemon {
       execute: (effect) => this.#execute(effect),
       onNote: (note) => world.trace.note(world.now, host.name, note),
       onStep: (input, effects, appended) => {
-        for (const observer of world.observers) observer.orchestratorStepped?.(host, input, effects, appended);
+        for (const observer of world.observers)
+          observer.orchestratorStepped?.(host, input, effects, appended);
       },
       onExecute: (effect, required) => {
         const durable = host.disk.durableSeq;
@@ -169,7 +173,15 @@ export class Daemon {
     this.#world.schedule.after(this.#stream.between(20, 1_500), 'ready', () => {
       if (!process.alive || !this.alive) return;
       this.#driver.submit({ kind: 'agentReady', agentId, epoch, sub });
-      this.#driver.submit({ kind: 'agentHealth', agentId, epoch, sub, state: 'running', ok: true, detail: '' });
+      this.#driver.submit({
+        kind: 'agentHealth',
+        agentId,
+        epoch,
+        sub,
+        state: 'running',
+        ok: true,
+        detail: '',
+      });
       this.#driver.submit({ kind: 'agentMetrics', agentId, values: { equity: 100 + sub } });
       this.#host.agentWrites(process);
       this.#driver.submit({ kind: 'stateSize', agentId, bytes: 100 });
@@ -242,19 +254,24 @@ export class Daemon {
   #send({ frame }: EffectOf<'send'>): void {
     if (frame.t === 'stopped' && frame.state !== null && frame.state.bytes > 0) {
       const data = this.#host.packed.get(frame.state.digest);
-      if (data === undefined) return this.#world.fail('state-follows-agent', `${this.#host.name} names a state it has not packed`);
-      this.uplink.send({ t: 'blob', digest: frame.state.digest, data });
+      // Not packed here: the agent never began, and the state is the one that the manager gave.
+      if (data !== undefined) this.uplink.send({ t: 'blob', digest: frame.state.digest, data });
     }
     this.uplink.send(frame);
   }
 
   #spawn({ agentId, epoch, spec, note }: EffectOf<'spawn'>): void {
     if (!agentTypes.some((recipe) => recipe.type === spec.type)) {
-      return this.#driver.submit({ kind: 'spawnFailed', agentId, epoch, code: 'unknown-type', message: 'unknown type' });
+      return this.#driver.submit({
+        kind: 'spawnFailed',
+        agentId,
+        epoch,
+        code: 'unknown-type',
+        message: 'unknown type',
+      });
     }
     this.#askKeeper<{ sub: number; pid: number } | { code: never; message: string }>(
-      (keeper, answer) =>
-        keeper.spawn({ agent: agentId, epoch, note }, (result) => answer(result as never)),
+      (keeper, answer) => keeper.spawn({ agent: agentId, epoch, note }, (result) => answer(result as never)),
       (result) => {
         if (isFailure(result)) {
           const { code, message } = result;
@@ -281,7 +298,12 @@ export class Daemon {
   #release({ agentId, epoch, graceMs, inFlightMs }: EffectOf<'release'>): void {
     if (this.#host.drawFailure()) {
       return this.#later(() =>
-        this.#driver.submit({ kind: 'releaseFailed', agentId, epoch, message: 'the record could not be written' }),
+        this.#driver.submit({
+          kind: 'releaseFailed',
+          agentId,
+          epoch,
+          message: 'the record could not be written',
+        }),
       );
     }
     this.#askKeeper<object>(

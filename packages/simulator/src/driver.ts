@@ -7,8 +7,8 @@
  */
 import type { AppendEffect, JournalRecord, Machine, Note, Now } from '@muster/core';
 import type { JournalDisk } from './journal-disk.ts';
-import type { Schedule } from './schedule.ts';
 import type { Stream } from './random.ts';
+import type { Schedule } from './schedule.ts';
 
 /** More ticks than this within one second of the world: the machine asks for a deadline that it does not serve. */
 const TICKS_PER_SECOND_LIMIT = 500;
@@ -39,7 +39,11 @@ interface Pending<Effect> {
   readonly afterSeq: number;
 }
 
-export class Driver<In extends { readonly kind: string }, Effect extends { readonly kind: string }, Snapshot> {
+export class Driver<
+  In extends { readonly kind: string },
+  Effect extends { readonly kind: string },
+  Snapshot,
+> {
   readonly #options: DriverOptions<In, Effect, Snapshot>;
   #alive = true;
   #queue: In[] = [];

@@ -1,38 +1,11 @@
 /**
  * The fleet of one world: the manager, the hosts, the agent types, and how a host joins.
  */
-import type { AgentTypeRecipe } from '@muster/contract';
 import { Host, type HostOptions } from './host.ts';
 import type { Actor, ManagerCommand } from './machines.ts';
 import { ManagerNode } from './manager-node.ts';
 import type { Stream } from './random.ts';
 import type { World } from './world.ts';
-
-const recipe = (type: string, stopGraceMs: number, inFlightMs: number): AgentTypeRecipe => ({
-  type,
-  version: '1.0.0',
-  title: type,
-  description: 'A simulated agent.',
-  trading: inFlightMs > 0,
-  run: { kind: 'node', entry: 'none' },
-  configSchema: {},
-  defaults: {},
-  resources: { memoryBytes: 64 * 2 ** 20, cpuCores: 0.1 },
-  verbs: [],
-  stopGraceMs,
-  inFlightMs,
-});
-
-export const agentTypes: readonly AgentTypeRecipe[] = [
-  recipe('trading_agent', 5_000, 6_000),
-  recipe('analysis_agent', 2_000, 0),
-  recipe('quick_agent', 200, 500),
-];
-
-export const validateConfig = (
-  _type: string,
-  config: Readonly<Record<string, unknown>>,
-): { config: Readonly<Record<string, unknown>>; errors: []; warnings: [] } => ({ config, errors: [], warnings: [] });
 
 /** Sees every customer. */
 export const administrator: Actor = { id: 'user:administrator', role: 'admin', customerId: null };
@@ -74,7 +47,14 @@ export class Fleet {
     host.publicKey ??= this.#stream.word(43);
     const { publicKey } = host;
     const expiresAt = Number.MAX_SAFE_INTEGER;
-    const token: ManagerCommand = { kind: 'createJoinToken', id, customerId: host.customerId, name: null, secretHash, expiresAt };
+    const token: ManagerCommand = {
+      kind: 'createJoinToken',
+      id,
+      customerId: host.customerId,
+      name: null,
+      secretHash,
+      expiresAt,
+    };
     const later = (action: () => void): void =>
       this.world.schedule.after(this.#stream.between(500, 6_000), 'join-later', action);
     this.manager.ask(administrator, token, (made) => {

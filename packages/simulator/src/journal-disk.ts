@@ -106,6 +106,11 @@ export class JournalDisk {
     if (this.#snapshot !== null && this.#snapshot.seq > seq) this.#snapshot = null;
   }
 
+  /** Records that were put there by hand while the process was down. */
+  adopt(records: readonly JournalRecord[]): void {
+    this.#durable = [...this.#durable, ...records];
+  }
+
   #commit(): void {
     const calls = [...this.#waiting];
     this.#committing = calls;

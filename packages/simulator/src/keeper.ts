@@ -7,10 +7,10 @@
  * one that said hello last.
  */
 import type { AgentExit, KeeperAgent, KeeperErrorCode, KeeperRequest } from '@muster/contract';
+import type { HostClock } from './clock.ts';
+import type { FifoPipe } from './fifo-pipe.ts';
 import type { Stream } from './random.ts';
 import type { Schedule } from './schedule.ts';
-import type { HostClock } from './clock.ts';
-import { FifoPipe } from './fifo-pipe.ts';
 
 export interface KeeperRecord {
   ranEpoch: number;
@@ -183,12 +183,16 @@ export class Keeper {
       this.#options.count(`keeper refused ${code}`);
       return { code, message };
     };
-    if (running !== undefined) return refuse('already-running', `${agent} runs as ${running.epoch}.${running.sub}`);
-    if (epoch <= record.releasedEpoch) return refuse('epoch-released', `epoch ${epoch} of ${agent} was released`);
-    if (epoch < record.ranEpoch) return refuse('epoch-stale', `${agent} already ran epoch ${record.ranEpoch}`);
+    if (running !== undefined)
+      return refuse('already-running', `${agent} runs as ${running.epoch}.${running.sub}`);
+    if (epoch <= record.releasedEpoch)
+      return refuse('epoch-released', `epoch ${epoch} of ${agent} was released`);
+    if (epoch < record.ranEpoch)
+      return refuse('epoch-stale', `${agent} already ran epoch ${record.ranEpoch}`);
     const sub = epoch === record.ranEpoch ? record.sub + 1 : 1;
     Object.assign(record, { ranEpoch: epoch, sub, note });
-    if (stream.chance(this.#options.failedSpawn())) return refuse('spawn-failed', 'no memory for another process');
+    if (stream.chance(this.#options.failedSpawn()))
+      return refuse('spawn-failed', 'no memory for another process');
     const process: AgentProcess = {
       host,
       agentId: agent,
@@ -240,7 +244,14 @@ export class Keeper {
     process.alive = false;
     this.#running.delete(process.agentId);
     const { epoch, sub, requested } = process;
-    const exit: AgentExit = { epoch, sub, ...how, at: clock.at(schedule.now).wall, requested, memoryExceeded: false };
+    const exit: AgentExit = {
+      epoch,
+      sub,
+      ...how,
+      at: clock.at(schedule.now).wall,
+      requested,
+      memoryExceeded: false,
+    };
     this.#lastExits.set(process.agentId, exit);
     this.#lastDeaths.set(process.agentId, schedule.now);
     this.#options.onEnded(process, exit);

@@ -1,8 +1,8 @@
 /** The two machines under test and the types they speak, in one place. */
 export {
+  type Actor,
   applyRecord,
   type CommandResult,
-  type Actor,
   type ManagerCommand,
   type ManagerEffect,
   type ManagerInput,

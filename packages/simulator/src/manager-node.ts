@@ -2,10 +2,15 @@
  * The manager's process: the real machine, the driver, and a shell that accepts links, numbers orders, keeps the bytes of
  * states, and carries requests of clients in and answers out. It may die at any moment; the next life starts from the disk.
  */
-import { decodeOrchestratorFrame, encodeFrame, type ManagerFrame, type OrchestratorFrame } from '@muster/contract';
+import {
+  decodeOrchestratorFrame,
+  encodeFrame,
+  type ManagerFrame,
+  type OrchestratorFrame,
+} from '@muster/contract';
+import { agentTypes, validateConfig } from './agent-types.ts';
 import { HostClock } from './clock.ts';
 import { Driver } from './driver.ts';
-import { agentTypes, validateConfig } from './fleet.ts';
 import { JournalDisk } from './journal-disk.ts';
 import {
   type Actor,
@@ -65,7 +70,8 @@ export class ManagerNode {
       commitMs: world.swarm.commitMs,
       outOfOrder: world.mutants.has('journal-out-of-order'),
       onDurable: (records) => {
-        for (const observer of world.observers) observer.managerDurable?.(records as readonly ManagerRecord[]);
+        for (const observer of world.observers)
+          observer.managerDurable?.(records as readonly ManagerRecord[]);
       },
       count: world.count,
     });
@@ -100,7 +106,10 @@ export class ManagerNode {
         mutants: world.mutants,
       });
     } catch (error) {
-      return world.fail('replay-gives-same-digest', `the manager cannot start from its journal: ${(error as Error).message}`);
+      return world.fail(
+        'replay-gives-same-digest',
+        `the manager cannot start from its journal: ${(error as Error).message}`,
+      );
     }
     this.#machine = machine;
     this.#driver = this.#makeDriver(machine, stream);
@@ -187,7 +196,12 @@ export class ManagerNode {
       onText: (text) => this.#onText(id, text),
       onClosed: () => this.#onClosed(id),
     };
-    const connection = new Connection(id, line, { manager: managerEnd, orchestrator: orchestratorEnd }, options);
+    const connection = new Connection(
+      id,
+      line,
+      { manager: managerEnd, orchestrator: orchestratorEnd },
+      options,
+    );
     this.#links.set(id, { connection, hello: null, opened: false, sequence: 0 });
     world.schedule.after(HANDSHAKE_LIMIT_MS, 'handshake-limit', () => {
       const link = this.#links.get(id);
@@ -240,7 +254,15 @@ export class ManagerNode {
     if (frame.t !== 'proof' || link.hello === null) return this.#reject(id, 'link-protocol', 1_000);
     const { orchestratorId, publicKey, instance, bootId, software } = link.hello;
     link.opened = true;
-    this.#driver?.submit({ kind: 'linkOpened', link: id, orchestratorId, publicKey, instance, bootId, software });
+    this.#driver?.submit({
+      kind: 'linkOpened',
+      link: id,
+      orchestratorId,
+      publicKey,
+      instance,
+      bootId,
+      software,
+    });
   }
 
   #reject(id: string, code: string, retryAfterMs: number): void {

@@ -126,7 +126,13 @@ const strikes: Partial<Record<FaultKind, Strike>> = {
   },
   garbageFrame(nemesis) {
     const host = nemesis.host();
-    const texts = ['{"t":"report"}', 'GET / HTTP/1.1', '{"t":"beat","seq":-1,"health":1e9}', '{"t":"__proto__"}', '[]'];
+    const texts = [
+      '{"t":"report"}',
+      'GET / HTTP/1.1',
+      '{"t":"beat","seq":-1,"health":1e9}',
+      '{"t":"__proto__"}',
+      '[]',
+    ];
     const text = nemesis.stream.pick(texts) ?? '';
     if (nemesis.stream.chance(0.5)) host?.daemon?.uplink.sendRaw(text);
     else host?.daemon?.uplink.connection?.send('down', text);

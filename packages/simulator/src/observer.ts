@@ -3,6 +3,9 @@
  * under test what is right.
  */
 import type { JournalRecord } from '@muster/core';
+import type { Fleet } from './fleet.ts';
+import type { Host } from './host.ts';
+import type { AgentProcess } from './keeper.ts';
 import type {
   CommandResult,
   LocalCommand,
@@ -15,9 +18,6 @@ import type {
   OrchestratorInput,
   OrchestratorRecord,
 } from './machines.ts';
-import type { Fleet } from './fleet.ts';
-import type { Host } from './host.ts';
-import type { AgentProcess } from './keeper.ts';
 
 export interface Observer {
   readonly property: string;
@@ -33,7 +33,12 @@ export interface Observer {
   /** A client's command was answered. */
   replied?(command: ManagerCommand, result: CommandResult): void;
   orchestratorDurable?(host: Host, records: readonly OrchestratorRecord[]): void;
-  orchestratorStepped?(host: Host, input: OrchestratorInput, effects: readonly OrchestratorEffect[], appended: number): void;
+  orchestratorStepped?(
+    host: Host,
+    input: OrchestratorInput,
+    effects: readonly OrchestratorEffect[],
+    appended: number,
+  ): void;
   orchestratorExecutes?(host: Host, effect: OrchestratorEffect, required: number, durable: number): void;
   /** A daemon starts (again) from what its disk holds. */
   daemonStarted?(host: Host): void;

@@ -3,11 +3,11 @@
  * rest of its time. The outcome is plain data, so a worker thread can hand it over.
  */
 import type { JournalRecord } from '@muster/core';
-import { allCheckers } from './checkers/index.ts';
 import { HEAL_BOUND_MS, unrest } from './checkers/heals-within-bound.ts';
+import { allCheckers } from './checkers/index.ts';
 import { Fleet } from './fleet.ts';
-import type { Observer } from './observer.ts';
 import { Nemesis } from './nemesis.ts';
+import type { Observer } from './observer.ts';
 import { withPoisonedGlobals } from './poison.ts';
 import { Stream } from './random.ts';
 import { describeSwarm, drawSwarm } from './swarm.ts';
@@ -60,14 +60,21 @@ function run(options: SeedOptions): SeedOutcome {
   const trace = new Trace(options.print);
   const stream = Stream.ofSeed(options.seed);
   const swarm = drawSwarm(stream.fork('swarm'));
-  const world = new World({ seed: options.seed, stream, swarm, trace, mutants: options.mutants ?? new Set() });
+  const world = new World({
+    seed: options.seed,
+    stream,
+    swarm,
+    trace,
+    mutants: options.mutants ?? new Set(),
+  });
   let healedInMs: number | null = null;
   let failure: Failure | null = null;
   try {
     healedInMs = live(world, options);
   } catch (error) {
     const property = error instanceof PropertyViolated ? error.property : 'simulator-never-throws';
-    const detail = error instanceof PropertyViolated ? error.message : ((error as Error).stack ?? String(error));
+    const detail =
+      error instanceof PropertyViolated ? error.message : ((error as Error).stack ?? String(error));
     failure = { property, detail, at: world.now, lastLines: trace.lastLines };
   }
   return {
@@ -143,7 +150,8 @@ function makeFleet(world: World, orchestrators: number): Fleet {
 /** Tells every durable record, for a trace that people read. Not part of the digest. */
 function recordTeller(world: World, print: (line: TraceLine) => void): Observer {
   const tell = (node: string, records: readonly JournalRecord[]): void => {
-    for (const { kind, body } of records) print({ at: world.now, node, text: `record ${kind} ${JSON.stringify(body)}` });
+    for (const { kind, body } of records)
+      print({ at: world.now, node, text: `record ${kind} ${JSON.stringify(body)}` });
   };
   return {
     property: 'tells-records',

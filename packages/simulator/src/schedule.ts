@@ -82,5 +82,4 @@ export class Schedule {
   }
 }
 
-const before = (a: Scheduled, b: Scheduled): boolean =>
-  a.at < b.at || (a.at === b.at && a.serial < b.serial);
+const before = (a: Scheduled, b: Scheduled): boolean => a.at < b.at || (a.at === b.at && a.serial < b.serial);

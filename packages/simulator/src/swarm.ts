@@ -91,7 +91,7 @@ export function drawSwarm(stream: Stream): Swarm {
     rateError: calm ? 0 : stream.between(0, 0.01),
     networkMs: stream.pick([1, 10, 40, 150]) ?? 10,
     commitMs: stream.pick([0.2, 2, 10, 40]) ?? 2,
-    crashInStep: meanMs.has('crashInStep') ? stream.pick([0.0005, 0.002, 0.005]) ?? 0 : 0,
+    crashInStep: meanMs.has('crashInStep') ? (stream.pick([0.0005, 0.002, 0.005]) ?? 0) : 0,
     workloadMs: stream.between(600, 4_000),
     places: stream.pick([5, 7, 7, 9]) ?? 7,
     snapshotEvery: stream.pick([7, 40, 200]) ?? 40,

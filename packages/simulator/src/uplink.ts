@@ -12,7 +12,7 @@ import {
 } from '@muster/contract';
 import type { Host } from './host.ts';
 import type { ManagerNode } from './manager-node.ts';
-import { Connection } from './network.ts';
+import type { Connection } from './network.ts';
 import type { Stream } from './random.ts';
 import type { World } from './world.ts';
 

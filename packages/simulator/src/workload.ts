@@ -3,7 +3,8 @@
  * operators who stop and resume on their machines; machines that join. They know only what they were told.
  */
 import { strategies } from '@muster/contract';
-import { administrator, agentTypes, type Fleet } from './fleet.ts';
+import { agentTypes } from './agent-types.ts';
+import { administrator, type Fleet } from './fleet.ts';
 import type { Host } from './host.ts';
 import type { Actor, CommandResult, ManagerCommand } from './machines.ts';
 import type { Stream } from './random.ts';
@@ -83,7 +84,11 @@ export class Workload {
   anyHost(): Host | undefined {
     return this.stream.pick(this.fleet.hosts.filter((host) => host.identity !== null && !host.condemned));
   }
-  ask(actor: Actor, command: ManagerCommand, answer: (result: CommandResult | null) => void = () => undefined): void {
+  ask(
+    actor: Actor,
+    command: ManagerCommand,
+    answer: (result: CommandResult | null) => void = () => undefined,
+  ): void {
     this.fleet.manager.ask(actor, command, answer);
   }
 
@@ -109,10 +114,24 @@ export class Workload {
   }
 }
 
-const stop = (agentId: string): ManagerCommand => ({ kind: 'stopAgent', agentId, wait: agentId.charCodeAt(5) % 2 === 0 });
-const start = (agentId: string): ManagerCommand => ({ kind: 'startAgent', agentId, wait: agentId.charCodeAt(6) % 2 === 0 });
+const stop = (agentId: string): ManagerCommand => ({
+  kind: 'stopAgent',
+  agentId,
+  wait: agentId.charCodeAt(5) % 2 === 0,
+});
+const start = (agentId: string): ManagerCommand => ({
+  kind: 'startAgent',
+  agentId,
+  wait: agentId.charCodeAt(6) % 2 === 0,
+});
 const restart = (agentId: string): ManagerCommand => ({ kind: 'restartAgent', agentId });
-const move = (agentId: string): ManagerCommand => ({ kind: 'migrateAgent', agentId, to: null, reason: 'test', preserveState: true });
+const move = (agentId: string): ManagerCommand => ({
+  kind: 'migrateAgent',
+  agentId,
+  to: null,
+  reason: 'test',
+  preserveState: true,
+});
 const contradictions = [stop, start, restart, move];
 
 function deployAgents(workload: Workload): void {
@@ -146,16 +165,26 @@ function removeOne(workload: Workload): void {
   const agent = workload.anyAgent();
   if (agent === undefined) return;
   const wait = workload.stream.chance(0.5);
-  workload.ask(workload.actorFor(agent.customerId), { kind: 'removeAgent', agentId: agent.id, wait }, (result) => {
-    if (result?.ok === true) workload.forget(agent.id);
-  });
+  workload.ask(
+    workload.actorFor(agent.customerId),
+    { kind: 'removeAgent', agentId: agent.id, wait },
+    (result) => {
+      if (result?.ok === true) workload.forget(agent.id);
+    },
+  );
 }
 
 function moveOne(workload: Workload): void {
   const target = workload.anyHost()?.identity?.orchestratorId ?? null;
   const to = workload.stream.chance(0.5) ? target : null;
   const preserveState = !workload.stream.chance(0.2);
-  workload.aboutAgent((agentId) => ({ kind: 'migrateAgent', agentId, to, reason: 'operator', preserveState }));
+  workload.aboutAgent((agentId) => ({
+    kind: 'migrateAgent',
+    agentId,
+    to,
+    reason: 'operator',
+    preserveState,
+  }));
 }
 
 function drainOne(workload: Workload): void {
@@ -164,14 +193,19 @@ function drainOne(workload: Workload): void {
   const { orchestratorId } = host.identity;
   const actor = workload.actorFor(host.customerId);
   workload.ask(actor, { kind: 'drain', orchestratorId, draining: true, reason: 'maintenance' });
-  const undo = (): void => workload.ask(actor, { kind: 'drain', orchestratorId, draining: false, reason: 'done' });
+  const undo = (): void =>
+    workload.ask(actor, { kind: 'drain', orchestratorId, draining: false, reason: 'done' });
   workload.fleet.world.schedule.after(workload.stream.between(2_000, 40_000), 'undrain', undo);
 }
 
 function deregisterOne(workload: Workload): void {
   const host = workload.anyHost();
   if (host?.identity == null || workload.fleet.hosts.length < 4) return;
-  workload.ask(administrator, { kind: 'deregister', orchestratorId: host.identity.orchestratorId, force: false });
+  workload.ask(administrator, {
+    kind: 'deregister',
+    orchestratorId: host.identity.orchestratorId,
+    force: false,
+  });
 }
 
 function replayJoin(workload: Workload): void {

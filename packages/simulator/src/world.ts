@@ -4,13 +4,14 @@
  *
  * A violation is thrown as `PropertyViolated` and ends the run at once, so the report shows the first thing that was wrong.
  */
-import type { AgentExit } from '@muster/contract';
+
 import { hash } from 'node:crypto';
-import type { Observer } from './observer.ts';
+import type { AgentExit } from '@muster/contract';
 import type { AgentProcess } from './keeper.ts';
+import type { Observer } from './observer.ts';
+import type { Stream } from './random.ts';
 import { Schedule } from './schedule.ts';
 import type { Swarm } from './swarm.ts';
-import type { Stream } from './random.ts';
 import type { Trace } from './trace.ts';
 
 /** A property that must always hold did not. */
@@ -84,7 +85,10 @@ export class World {
   }
 
   processStarted(process: AgentProcess): void {
-    this.line(process.host, `process ${process.agentId} ${process.epoch}.${process.sub} pid ${process.pid} starts`);
+    this.line(
+      process.host,
+      `process ${process.agentId} ${process.epoch}.${process.sub} pid ${process.pid} starts`,
+    );
     this.count('process started');
     for (const observer of this.observers) observer.processStarted?.(process);
     const live = this.processes.get(process.agentId) ?? new Set();

@@ -57,10 +57,11 @@ export async function runProcess(
     running = await starting;
   } catch (error) {
     // A stop that is under way ends the process by itself.
-    if (shutdown.isStopping) return;
+    if (shutdown.isStopping) return new Promise<never>(() => {});
     throw startFailure(error);
   }
   if (underUp) tellParent(process, running.listening);
+  await new Promise<never>(() => {});
 }
 
 const codes: Readonly<Record<string, ExitCode>> = {

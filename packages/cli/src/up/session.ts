@@ -17,6 +17,7 @@ import { deployDemo } from './demo.ts';
 import type { Display } from './display.ts';
 import { forgetToken, hasIdentity, type LocalMachine, prepareMachine, tokenFileOf } from './enrolment.ts';
 import { adminPassword, FleetClient, passwordPath } from './fleet-client.ts';
+import { launcherWatch } from './launcher.ts';
 import { type FleetView, FleetReader, isSettled, nodeRows, type ProcessRow } from './fleet-view.ts';
 import type { UpSettings } from './settings.ts';
 import type { Interruption } from './up.ts';
@@ -80,7 +81,10 @@ export class UpSession {
       interruption.signal.addEventListener('abort', () => resolve(), { once: true });
     });
     let failure: unknown;
-    const refreshing = this.#refreshUntilStopped();
+    const launcherIsGone = launcherWatch();
+    const refreshing = this.#refreshUntilStopped(() => {
+      if (launcherIsGone()) interruption.stop();
+    });
     try {
       await Promise.race([this.#start(), interrupted]);
       await interrupted;
@@ -176,10 +180,11 @@ export class UpSession {
 
   // ── Showing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async #refreshUntilStopped(): Promise<void> {
+  async #refreshUntilStopped(onTick: () => void): Promise<void> {
     let rotateAt = performance.now() + rotateEveryMs;
     let settled = false;
     while (!this.#stopping) {
+      onTick();
       await this.#refresh();
       this.#show();
       if (!settled && this.#view.agents.length > 0 && isSettled(this.#view)) {

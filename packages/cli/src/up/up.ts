@@ -60,18 +60,22 @@ function upFailure(error: unknown): unknown {
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** The wish to stop, by signal: the first aborts `signal`, each later one calls `again`. */
+/** The wish to stop, mostly by signal: the first aborts `signal`, each later one calls `again`. */
 export class Interruption {
   readonly #controller = new AbortController();
   readonly signal = this.#controller.signal;
   again: () => void = () => {};
   readonly #onSignal = (): void => {
     if (this.signal.aborted) this.again();
-    else this.#controller.abort();
+    else this.stop();
   };
 
   constructor() {
     for (const signal of stopSignals) process.on(signal, this.#onSignal);
+  }
+
+  stop(): void {
+    this.#controller.abort();
   }
 
   release(): void {

@@ -226,6 +226,7 @@ export class AgentLives {
     const { then, to, keepState } = placement.closing;
     // A state that could not be taken along stays where it is, and so does the agent.
     const stay = then === 'place' && keepState && frame.stateError !== null;
+    const given = desk.facts.orchestrators.get(orchestratorId)?.target.entries.get(agent.id)?.initialState;
     if (stay) desk.note('warn', 'agent.move-abandoned', { agentId: agent.id, reason: frame.stateError });
     desk.commit('placementReleased', {
       agentId: agent.id,
@@ -234,6 +235,8 @@ export class AgentLives {
       how: 'confirmed',
       state: keepState ? frame.state : null,
       forgetState: !keepState,
+      // No state at all, or just the one it was given: then it may have ended before that was installed.
+      copyless: frame.stateError === null && (frame.state === null || frame.state.digest === given?.digest),
       purge: then === 'remove' || (then === 'place' && !stay && (frame.state !== null || !keepState)),
       by: 'system',
     });
@@ -311,8 +314,10 @@ export function candidatesOf(desk: Desk, customerId: string): Candidate[] {
   const promised = promisedPlaces(desk);
   const candidates: Candidate[] = [];
   for (const orchestrator of desk.facts.orchestrators.values()) {
-    if (orchestrator.customerId !== customerId && !desk.mutants.has('customer-border')) continue;
-    candidates.push(candidateOf(desk, orchestrator, promised.get(orchestrator.id) ?? 0));
+    const borderless = desk.mutants.has('customer-border');
+    if (orchestrator.customerId !== customerId && !borderless) continue;
+    const seen = borderless ? { ...orchestrator, customerId } : orchestrator;
+    candidates.push(candidateOf(desk, seen, promised.get(orchestrator.id) ?? 0));
   }
   return candidates;
 }

@@ -131,10 +131,7 @@ const apply: Apply = {
   },
   orchestratorRejoined(facts, body, at) {
     const orchestrator = orchestratorOf(facts, body.id);
-    // Another key: the data directory was lost, and with it every state that lay there.
-    if (orchestrator.publicKey !== body.publicKey) {
-      for (const agent of facts.agents.values()) if (agent.stateAt === body.id) agent.stateAt = null;
-    }
+    if (orchestrator.publicKey !== body.publicKey) forgetLostData(facts, orchestrator, at);
     Object.assign(orchestrator, body.fields, {
       publicKey: body.publicKey,
       subject: body.subject,
@@ -269,7 +266,9 @@ const apply: Apply = {
     const placement = must(agent.placement, `placement of ${agent.id}`);
     const orchestrator = orchestratorOf(facts, placement.orchestratorId);
     if (body.state !== null) agent.state = body.state;
-    if (body.forgetState) {
+    // What the machine deletes, or may never have had, is not the latest copy: the next placement there gets the manager's.
+    if (body.purge || body.copyless === true) agent.stateAt = null;
+    if (body.forgetState || (body.copyless === true && body.state === null)) {
       agent.state = null;
       agent.stateAt = null;
     }
@@ -308,6 +307,20 @@ const apply: Apply = {
     order.concludedAt = body.at;
   },
 };
+
+/** Another key: the data directory was lost, with every state that lay there and every receipt nobody had taken. */
+function forgetLostData(facts: Facts, { id, target }: Orchestrator, at: number): void {
+  for (const agent of facts.agents.values()) if (agent.stateAt === id) agent.stateAt = null;
+  const present = new Set(
+    [...target.entries.values(), ...target.tombstones.values()].map((item) => item.orderId),
+  );
+  for (const order of facts.orders.values()) {
+    if (order.orchestratorId !== id || order.outcome !== null || present.has(order.id)) continue;
+    order.outcome = 'cancelled';
+    order.detail = 'the machine lost its data before its receipt was taken';
+    order.concludedAt = at;
+  }
+}
 
 function useToken(facts: Facts, tokenId: string | null, orchestratorId: string, at: number): void {
   if (tokenId === null) return;

@@ -158,6 +158,8 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
         for (const { present, reachability } of this.#presence.expire(desk.now)) {
           const orchestrator = this.#facts.orchestrators.get(present.id);
           if (orchestrator !== undefined) publishReachability(desk, orchestrator, reachability);
+          if (reachability === 'lost' && desk.mutants.has('lost-moves'))
+            this.#takeAgents(desk, present.id, 'system', false);
           // Half-open: two silent periods on an open socket end the session.
           if (present.link !== null && reachability !== 'late') {
             desk.emit({
@@ -298,13 +300,18 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
     const result = enrol(desk, actor, command);
     if (result.ok && result.value['keyReplaced'] === true) {
       // The old machine's data is gone, and with it every promise about old epochs: all of its agents get new ones.
-      const orchestrator = this.#facts.orchestrators.get(result.value['orchestratorId'] as string);
-      for (const agentId of [...(orchestrator?.target.entries.keys() ?? [])]) {
-        const agent = this.#facts.agents.get(agentId);
-        if (agent !== undefined) this.#lives.declareDead(desk, agent, actor.id, true);
-      }
+      this.#takeAgents(desk, result.value['orchestratorId'] as string, actor.id, true);
     }
     return result;
+  }
+
+  /** Free everything a machine held. `back`: the same machine may be chosen again. */
+  #takeAgents(desk: Desk, orchestratorId: string, by: string, back: boolean): void {
+    const orchestrator = this.#facts.orchestrators.get(orchestratorId);
+    for (const agentId of [...(orchestrator?.target.entries.keys() ?? [])]) {
+      const agent = this.#facts.agents.get(agentId);
+      if (agent !== undefined) this.#lives.declareDead(desk, agent, by, back);
+    }
   }
 
   #deploy(desk: Desk, actor: Actor, command: Extract<ManagerCommand, { kind: 'deploy' }>): Outcome {

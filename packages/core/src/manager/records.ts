@@ -120,6 +120,8 @@ export interface RecordBodies {
     state: BlobRef | null;
     /** Start empty next time, whatever was left. */
     forgetState: boolean;
+    /** The machine's own copy of the state, if there is one, is not to be started from; with `state` null: there is none anywhere. */
+    copyless?: boolean;
     /** The machine may delete its copy of the state. */
     purge: boolean;
     by: string;

@@ -68,7 +68,8 @@ export class Sessions {
     }
     if (present.link !== null) close('session-replaced', 'The same daemon connected again.', present.link, 0);
     this.#count += 1;
-    const session = `${desk.facts.incarnation}.${this.#count}`;
+    const run = desk.mutants.has('session-reused') ? 1 : desk.facts.incarnation;
+    const session = `${run}.${this.#count}`;
     desk.presence.open(present, input.link, session);
     Object.assign(present, { instance: input.instance, bootId: input.bootId, software: input.software });
     this.#seen(desk, orchestrator, present);
@@ -280,7 +281,9 @@ export class Sessions {
       revision: target.revision,
       digest: target.digest,
       entries: [...target.entries.values()],
-      tombstones: [...target.tombstones.values()].map(({ revision: _revision, ...tombstone }) => tombstone),
+      tombstones: desk.mutants.has('tombstone-forgotten')
+        ? []
+        : [...target.tombstones.values()].map(({ revision: _revision, ...tombstone }) => tombstone),
     });
   }
 

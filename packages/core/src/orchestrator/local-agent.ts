@@ -17,6 +17,10 @@ import { type Instant, never } from '../machine.ts';
 
 export type Operation = 'spawn' | 'stop' | 'release' | 'install' | 'collect' | 'purge';
 
+/** Operations whose answer comes from the keeper, and never comes when the keeper has gone; the others are the daemon's own. */
+export const isAskedOfKeeper = (operation: Operation | null): boolean =>
+  operation === 'spawn' || operation === 'stop' || operation === 'release';
+
 export interface LocalAgent {
   readonly id: string;
   /** The live process, as the keeper last told. */

@@ -6,7 +6,7 @@ import type { KeeperAgent } from '@muster/contract';
 import { never } from '../machine.ts';
 import { entryOf, type OrchestratorDesk, touch } from './desk.ts';
 import type { OrchestratorInput } from './inputs.ts';
-import type { LocalAgent } from './local-agent.ts';
+import { isAskedOfKeeper, type LocalAgent } from './local-agent.ts';
 import { RESTART_RESET_AFTER_MS, restartDelayMs } from './restart-policy.ts';
 import { buried, conclude, concludeRun } from './target.ts';
 
@@ -23,7 +23,7 @@ export function onKeeperUp(desk: OrchestratorDesk, known: readonly KeeperAgent[]
   for (const agent of desk.agents.values()) {
     if (!seen.has(agent.id)) {
       agent.process = null;
-      agent.operation = null;
+      if (isAskedOfKeeper(agent.operation)) agent.operation = null;
     }
     desk.dirty.add(agent.id);
   }
@@ -35,7 +35,8 @@ export function onKeeperUp(desk: OrchestratorDesk, known: readonly KeeperAgent[]
 
 function takeOver(desk: OrchestratorDesk, agent: LocalAgent, item: KeeperAgent): void {
   const before = agent.process;
-  agent.operation = null;
+  // Work on the state directory goes on: nothing may start on it meanwhile.
+  if (isAskedOfKeeper(agent.operation)) agent.operation = null;
   agent.knownEpoch = Math.max(agent.knownEpoch, item.ranEpoch, item.releasedEpoch);
   agent.releasedEpoch = Math.max(agent.releasedEpoch, item.releasedEpoch);
   agent.lastSub = item.sub;
@@ -62,7 +63,7 @@ export function onKeeperDown(desk: OrchestratorDesk): void {
   for (const agent of desk.agents.values()) {
     if (agent.process !== null) agent.crashes += 1;
     agent.process = null;
-    agent.operation = null;
+    if (isAskedOfKeeper(agent.operation)) agent.operation = null;
     agent.ready = false;
     agent.health = null;
     desk.dirty.add(agent.id);
@@ -176,7 +177,7 @@ function spawned(
 function retryLater(desk: OrchestratorDesk, agent: LocalAgent, what: string, message: string): void {
   desk.note('error', `agent.${what}-failed`, { agentId: agent.id, message });
   agent.operation = null;
-  desk.waiting.set(agent.id, desk.now.mono + RETRY_OPERATION_MS);
+  if (!desk.mutants.has('retry-forgotten')) desk.waiting.set(agent.id, desk.now.mono + RETRY_OPERATION_MS);
   desk.dirty.delete(agent.id);
 }
 

@@ -2,7 +2,7 @@
  * Carrying out reconciliation: asks `nextStep` of each touched agent and turns the step into effects. Operations that need
  * the keeper or the disk mark the agent busy until their answer comes back as an input.
  */
-import type { TargetEntry } from '@muster/contract';
+import { EMPTY_STATE, type TargetEntry } from '@muster/contract';
 import { never } from '../machine.ts';
 import { entryOf, type OrchestratorDesk } from './desk.ts';
 import { type LocalAgent, nextStep, type Wish } from './local-agent.ts';
@@ -18,7 +18,7 @@ export function wishOf(desk: OrchestratorDesk, agentId: string): Wish {
   return {
     entry: entryOf(facts, agentId),
     tombstone: facts.tombstones.get(agentId) ?? null,
-    held: facts.holdAll ?? facts.holds.get(agentId) ?? null,
+    held: desk.mutants.has('hold-forgotten') ? null : (facts.holdAll ?? facts.holds.get(agentId) ?? null),
     installedEpoch: facts.installed.get(agentId) ?? 0,
   };
 }
@@ -54,7 +54,7 @@ function advance(desk: OrchestratorDesk, agent: LocalAgent): boolean {
         agentId,
         epoch: entry.epoch,
         spec: entry.spec,
-        note: noteOf(entry.restarts),
+        note: noteOf(desk.mutants.has('restart-not-durable') ? 0 : entry.restarts),
       });
       return false;
     case 'stop':
@@ -73,10 +73,15 @@ function advance(desk: OrchestratorDesk, agent: LocalAgent): boolean {
       return false;
     case 'install':
       if (entry?.initialState == null) return false;
+      if (desk.mutants.has('state-not-installed')) {
+        desk.commit('stateInstalled', { agentId, epoch: entry.epoch });
+        return true;
+      }
       agent.operation = 'install';
       desk.emit({ kind: 'installState', agentId, epoch: entry.epoch, state: entry.initialState });
       return false;
     case 'collect':
+      if (takeUntouchedState(agent, wish, step.epoch)) return true;
       agent.operation = 'collect';
       desk.emit({ kind: 'collectState', agentId, epoch: step.epoch });
       return false;
@@ -91,6 +96,14 @@ function advance(desk: OrchestratorDesk, agent: LocalAgent): boolean {
       buried(desk, agent);
       return false;
   }
+}
+
+/** It never began here: what it would have begun with is still its state, and the manager's copy the only one. */
+function takeUntouchedState(agent: LocalAgent, { entry, installedEpoch }: Wish, epoch: number): boolean {
+  const given = entry?.epoch === epoch ? entry.initialState : null;
+  if (given === null || installedEpoch >= epoch) return false;
+  agent.remains = { epoch, state: given.digest === EMPTY_STATE.digest ? null : given, error: null };
+  return true;
 }
 
 /** R8: the keeper has durably released the epoch; now, and only now, say so. */

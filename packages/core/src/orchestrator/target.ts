@@ -35,12 +35,15 @@ function takeComplete(
   target: Extract<TargetDocument, { kind: 'complete' }>,
 ): string | null {
   const { facts } = desk;
-  if (target.generation < facts.generation) return 'older-generation';
+  if (target.generation < facts.generation && !desk.mutants.has('old-generation-accepted'))
+    return 'older-generation';
   if (target.generation === facts.generation && target.revision < facts.revision) return 'older-revision';
   const { generation, revision, digest, entries, tombstones } = target;
   const named = new Set([...entries, ...tombstones].map((item) => item.agentId));
   for (const id of facts.entries.keys())
     if (!named.has(id)) desk.note('warn', 'target.absent-entry', { agentId: id });
+  if (desk.mutants.has('absence-deletes'))
+    for (const id of facts.entries.keys()) if (!named.has(id)) facts.entries.delete(id);
   desk.commit('targetCompleted', { generation, revision, digest, entries, tombstones });
   return null;
 }

@@ -3,12 +3,14 @@
  *
  * Only failures count. Per account and address a few are free, then each wait doubles; an address that tries many accounts
  * and an account that is tried from many addresses are slowed down too, but an address that signed in to this account
- * lately is exempt from the account-wide limit, so that nobody can lock the owner out. An attempt counts as failed from its
- * start until it has succeeded: a thousand at once are not a thousand free ones. Existing and unknown accounts are alike.
+ * lately is exempt from the account-wide limit, so that nobody can lock the owner out. Few attempts may be under way at a
+ * time: a thousand at once are not a thousand free ones, yet ten machines behind one address that sign in together all
+ * get in. Existing and unknown accounts are alike. Every `begin` that returned 0 is followed by one `end`.
  */
 
 interface Bucket {
   failures: number;
+  underWay: number;
   lastAt: number;
 }
 
@@ -21,6 +23,8 @@ export interface LimiterOptions {
 
 /** A series of failures is forgotten after this time without any, ms. */
 const FORGET_MS = 15 * 60_000;
+/** Attempts that may be under way at a time, above the free ones. */
+const UNDER_WAY_MORE = 15;
 const LONGEST_WAIT_MS = 60_000;
 const KNOWN_GOOD_MS = 24 * 3_600_000;
 const BUCKETS_LIMIT = 50_000;
@@ -40,19 +44,28 @@ export class AttemptLimiter {
     let waitMs = 0;
     for (const { key, free } of buckets) waitMs = Math.max(waitMs, this.#waitMs(key, free, nowMs));
     if (waitMs > 0) return waitMs;
-    for (const { key } of buckets) this.#count(key, nowMs, 1);
+    for (const { key } of buckets) this.#change(key, (bucket) => (bucket.underWay += 1));
     return 0;
   }
 
-  /** The attempt was right: it is not counted, and the address is known for this account. */
-  succeeded(account: string, address: string, nowMs: number): void {
+  /** The attempt has ended. After a right one the address is known for this account, and its failures are forgotten. */
+  end(account: string, address: string, nowMs: number, isRight: boolean): void {
     const { pair, buckets } = this.#bucketsOf(account, address, nowMs);
-    for (const { key } of buckets) if (key !== pair) this.#count(key, nowMs, -1);
-    this.#buckets.delete(pair);
+    for (const { key } of buckets) {
+      this.#change(key, (bucket) => {
+        bucket.underWay = Math.max(0, bucket.underWay - 1);
+        if (isRight && key === pair) bucket.failures = 0;
+        if (isRight) return;
+        bucket.failures += 1;
+        bucket.lastAt = nowMs;
+      });
+    }
+    if (!isRight) return;
     this.#knownGood.delete(pair);
     this.#knownGood.set(pair, nowMs);
-    if (this.#knownGood.size > BUCKETS_LIMIT)
+    if (this.#knownGood.size > BUCKETS_LIMIT) {
       this.#knownGood.delete(this.#knownGood.keys().next().value as string);
+    }
   }
 
   #bucketsOf(
@@ -76,21 +89,18 @@ export class AttemptLimiter {
     const bucket = this.#buckets.get(key);
     if (bucket === undefined) return 0;
     const sinceMs = nowMs - bucket.lastAt;
-    if (sinceMs > FORGET_MS) {
-      this.#buckets.delete(key);
-      return 0;
-    }
+    if (sinceMs > FORGET_MS) bucket.failures = 0;
+    if (bucket.underWay >= free + UNDER_WAY_MORE) return 1000;
     if (bucket.failures < free) return 0;
     const waitMs = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** Math.min(16, bucket.failures - free));
     return Math.max(0, waitMs - sinceMs);
   }
 
-  #count(key: string, nowMs: number, change: 1 | -1): void {
-    const bucket = this.#buckets.get(key) ?? { failures: 0, lastAt: nowMs };
-    bucket.failures = Math.max(0, bucket.failures + change);
-    if (change > 0) bucket.lastAt = nowMs;
+  #change(key: string, change: (bucket: Bucket) => void): void {
+    const bucket = this.#buckets.get(key) ?? { failures: 0, underWay: 0, lastAt: 0 };
+    change(bucket);
     this.#buckets.delete(key);
-    if (bucket.failures > 0) this.#buckets.set(key, bucket);
+    if (bucket.failures > 0 || bucket.underWay > 0) this.#buckets.set(key, bucket);
     // The map is in order of use: the least recently used goes first.
     if (this.#buckets.size > BUCKETS_LIMIT) this.#buckets.delete(this.#buckets.keys().next().value as string);
   }

@@ -15,7 +15,7 @@ export interface HashCost {
 }
 
 /** OWASP's first recommendation for argon2id: 19 MiB, 2 passes, 1 lane. */
-export const defaultCost: HashCost = { memoryKibibytes: 19_456, passes: 2 };
+const defaultCost: HashCost = { memoryKibibytes: 19_456, passes: 2 };
 
 const RUNNING_LIMIT = 2;
 const WAITING_LIMIT = 64;

@@ -28,7 +28,7 @@ export type Resumption =
   | { readonly kind: 'reset' }
   | { readonly kind: 'resumed'; readonly missed: readonly FleetEvent[] };
 
-export const EVENTS_KEPT = 10_000;
+const EVENTS_KEPT = 10_000;
 
 export class EventRing {
   readonly #kept: FleetEvent[] = [];

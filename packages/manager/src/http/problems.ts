@@ -31,7 +31,7 @@ const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** What a thrown value means to the caller. */
-export function musterErrorOf(error: FrameworkError): MusterError {
+function musterErrorOf(error: FrameworkError): MusterError {
   if (error instanceof MusterError) return error;
   if (error.validation !== undefined)
     return validationError(fieldErrors(error.validation, error.validationContext ?? 'body'));

@@ -20,7 +20,7 @@ import { answerError, sendProblem } from './problems.ts';
 import { registerRoutes } from './routes.ts';
 import { validatorCompiler } from './validation.ts';
 
-export const BODY_LIMIT_BYTES = 1_048_576;
+const BODY_LIMIT_BYTES = 1_048_576;
 /** A request must have arrived within this time, ms. */
 const REQUEST_LIMIT_MS = 30_000;
 
@@ -114,7 +114,7 @@ function addParsers(app: App): void {
     (request, text, done) => {
       // Some clients always send the content type: no body then means no body.
       if (text === '') return done(null, undefined);
-      parse(request, text as string, (error, value) => {
+      void parse(request, text as string, (error, value) => {
         if (error !== null)
           return done(new MusterError('bad-json', 'The body is not valid JSON.'), undefined);
         const hazard = jsonHazard(value);

@@ -61,8 +61,8 @@ export function fieldErrors(errors: readonly unknown[], part: string): FieldErro
   } of errors as readonly SchemaError[]) {
     if (keyword === 'anyOf') continue;
     if (keyword === 'required') {
-      for (const name of params?.['requiredProperties'] as readonly string[])
-        add(`${instancePath}/${name}`, 'is required');
+      const missing = (params?.['requiredProperties'] ?? []) as readonly string[];
+      for (const name of missing) add(`${instancePath}/${name}`, 'is required');
     } else if (keyword === 'enum') {
       const allowed = (params?.['allowedValues'] as readonly unknown[] | undefined)?.join(', ');
       add(instancePath, allowed === undefined ? message : `must be one of ${allowed}`);

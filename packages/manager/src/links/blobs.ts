@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export const BLOB_MAX_BYTES = 2 * 1_048_576;
+const BLOB_MAX_BYTES = 2 * 1_048_576;
 /** Younger blobs are never swept: the frame that names them may still be on its way, ms. */
 const SWEEP_AGE_MS = 600_000;
 

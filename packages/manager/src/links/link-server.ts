@@ -29,8 +29,10 @@ import { type CallRequest, Calls, type StreamReader } from './calls.ts';
 import { type BadFrame, Link, type LinkOwner } from './link.ts';
 
 /** How long an order may be taken after it was signed, ms. */
-export const ORDER_VALID_MS = 600_000;
+const ORDER_VALID_MS = 600_000;
 const PROBE_INTERVAL_MS = 15_000;
+/** Hand-shakes under way at one time; orchestrators that find the door full come again. */
+const HANDSHAKES_LIMIT = 2_000;
 
 export interface LinkServerOptions {
   readonly identity: ManagerIdentity;
@@ -67,6 +69,7 @@ export class LinkServer implements LinkOwner {
   readonly #probeTimer: NodeJS.Timeout;
   #engine: Engine | undefined;
   #closing = false;
+  readonly #handshakes = new Set<Link>();
 
   constructor(options: LinkServerOptions) {
     this.#options = options;
@@ -93,7 +96,7 @@ export class LinkServer implements LinkOwner {
     const path = (request.url ?? '').split('?')[0];
     const address = this.#options.addressOf(request);
     if (path !== LINK_PATH) return refuse(socket, 404);
-    if (this.#closing) return refuse(socket, 503);
+    if (this.#closing || this.#handshakes.size >= HANDSHAKES_LIMIT) return refuse(socket, 503);
     const code = this.#options.refusalOf(address);
     // Orchestrators are no browsers: a page that makes one connect is refused.
     if (code !== null || request.headers.origin !== undefined) {
@@ -105,13 +108,18 @@ export class LinkServer implements LinkOwner {
     this.#server.handleUpgrade(request, socket, head, (websocket) => {
       const link = new Link(websocket, address, this);
       this.#links.set(link.id, link);
-      websocket.once('close', () => this.#links.delete(link.id));
+      this.#handshakes.add(link);
+      websocket.once('close', () => {
+        this.#links.delete(link.id);
+        this.#handshakes.delete(link);
+      });
     });
   }
 
   // ---- what comes in ---------------------------------------------------------------------------------------------------
 
   opened(link: Link, hello: OrchestratorFrameOf<'hello'>): boolean {
+    this.#handshakes.delete(link);
     const { orchestratorId, publicKey, instance, bootId, software } = hello;
     return this.#submit({
       kind: 'linkOpened',
@@ -122,6 +130,11 @@ export class LinkServer implements LinkOwner {
       bootId,
       software,
     });
+  }
+
+  failed(link: Link, error: unknown): void {
+    const fields = { orchestratorId: link.orchestratorId, address: link.address };
+    this.#options.log.error({ err: error, fields }, 'link.frame-failed');
   }
 
   closed(link: Link): void {

@@ -24,9 +24,9 @@ import { jsonHazard } from '../json-bounds.ts';
 import type { Measures } from '../measures.ts';
 
 /** A hand-shake that takes longer is given up, ms. */
-export const HANDSHAKE_LIMIT_MS = 10_000;
+const HANDSHAKE_LIMIT_MS = 10_000;
 /** Bytes that may wait for a slow reader. */
-export const OUT_BUFFER_LIMIT_BYTES = 16 * 1_048_576;
+const OUT_BUFFER_LIMIT_BYTES = 16 * 1_048_576;
 /** How long a closing socket may take before it is cut, ms. */
 const CLOSE_LIMIT_MS = 2_000;
 const INBOX_LIMIT = 2_000;
@@ -39,6 +39,8 @@ export interface LinkOwner {
   /** A frame of an open link, in order. Returns why it is refused, or null. */
   frame(link: Link, frame: OrchestratorFrame): Promise<BadFrame | null> | BadFrame | null;
   closed(link: Link): void;
+  /** Handling a frame failed on our side. */
+  failed(link: Link, error: unknown): void;
 }
 
 export interface BadFrame {
@@ -168,8 +170,9 @@ export class Link {
           this.#socket.pause();
           await outcome;
         }
-      } catch {
-        // The disk or the machine failed us, not the peer: it may try again.
+      } catch (error) {
+        // The disk failed us, not the peer: it may try again.
+        this.#owner.failed(this, error);
         this.reject('overloaded', 'The manager could not take this frame. Try again.', 5_000);
       }
     }
@@ -179,19 +182,23 @@ export class Link {
 
   #handle(text: string): Promise<void> | undefined {
     const decoded = decodeOrchestratorFrame(text);
-    if (!decoded.ok) return void this.#bad('undecodable', `A frame was not understood: ${decoded.reason}.`);
-    const { frame } = decoded;
-    const hazard = jsonHazard(frame);
-    if (hazard !== null) return void this.#bad('hazard', `A frame was not understood: ${frame.t}: ${hazard}`);
+    const hazard = decoded.ok ? jsonHazard(decoded.frame) : null;
+    if (!decoded.ok) this.#bad('undecodable', `A frame was not understood: ${decoded.reason}.`);
+    else if (hazard !== null)
+      this.#bad('hazard', `A frame was not understood: ${decoded.frame.t}: ${hazard}`);
+    else return this.#take(decoded.frame);
+    return undefined;
+  }
+
+  #take(frame: OrchestratorFrame): Promise<void> | undefined {
     this.#owner.measures.frames.add(1, { direction: 'in', kind: frame.t });
-    if (frame.t === 'hello' && this.#phase === 'hello') return void this.#challenge(frame);
-    if (frame.t === 'proof' && this.#phase === 'proof') return void this.#prove(frame.sig);
-    if (this.#phase !== 'open' || frame.t === 'hello' || frame.t === 'proof') {
-      return void this.#bad('out-of-order', `A ${frame.t} frame came out of order in the hand-shake.`);
-    }
-    const outcome = this.#owner.frame(this, frame);
-    if (outcome instanceof Promise) return outcome.then((bad) => this.#judge(bad));
-    this.#judge(outcome);
+    if (this.#phase === 'open' && frame.t !== 'hello' && frame.t !== 'proof') {
+      const outcome = this.#owner.frame(this, frame);
+      if (outcome instanceof Promise) return outcome.then((bad) => this.#judge(bad));
+      this.#judge(outcome);
+    } else if (frame.t === 'hello' && this.#phase === 'hello') this.#challenge(frame);
+    else if (frame.t === 'proof' && this.#phase === 'proof') this.#prove(frame.sig);
+    else this.#bad('out-of-order', `A ${frame.t} frame came out of order in the hand-shake.`);
     return undefined;
   }
 

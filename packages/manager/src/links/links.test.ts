@@ -149,7 +149,11 @@ describe('garbage', () => {
     };
     const { sig } = signDocument('receipt', doc, generateKey());
     orchestrator.send({ t: 'receipts', receipts: [{ doc, sig }] });
-    await until(() => orchestrator.received.some((frame) => frame.t === 'reject'), 'the refusal');
+    const reject = await until(
+      () => orchestrator.received.find((frame) => frame.t === 'reject'),
+      'the refusal',
+    );
+    expect(reject).toMatchObject({ code: 'link-protocol' });
   });
 });
 

@@ -15,7 +15,11 @@ import {
 import { fingerprint } from '@muster/runtime';
 import { sees } from '../auth/callers.ts';
 
-export const isoTime = (wallMs: number): string => new Date(wallMs).toISOString();
+/** The furthest moment a date can name, ms: what an orchestrator reports may be any number. */
+const LAST_MOMENT_MS = 8.64e15;
+
+export const isoTime = (wallMs: number): string =>
+  new Date(Math.min(Math.max(wallMs, 0), LAST_MOMENT_MS)).toISOString();
 export const isoTimeOrNull = (wallMs: number | null): string | null =>
   wallMs === null ? null : isoTime(wallMs);
 
@@ -41,7 +45,7 @@ export function healthOf(machine: ManagerMachine, orchestrator: Orchestrator): n
 }
 
 /** Agents that run there: reported ones, or, while nothing is reported, the placements that should run. */
-export function activeAgentsOf(present: PresentOrchestrator | undefined, orchestrator: Orchestrator): number {
+function activeAgentsOf(present: PresentOrchestrator | undefined, orchestrator: Orchestrator): number {
   if (orchestrator.link === 'direct') return present?.activeAgents ?? 0;
   if (present === undefined || present.phase === 'none' || present.phase === 'reporting') {
     return [...orchestrator.target.entries.values()].filter((entry) => entry.want === 'run').length;

@@ -8,7 +8,12 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { AGENT_LINE_MAX_BYTES, AGENT_PROTOCOL_VERSION, AgentFrame, type OrchestratorToAgentFrame } from '@muster/contract';
+import {
+  AGENT_LINE_MAX_BYTES,
+  AGENT_PROTOCOL_VERSION,
+  AgentFrame,
+  type OrchestratorToAgentFrame,
+} from '@muster/contract';
 import { Compile } from 'typebox/compile';
 import { LineSplitter } from './line-splitter.ts';
 
@@ -111,13 +116,18 @@ export class AgentSocket {
   /** The agent's answer. @throws AgentCommandFailed: refused by the agent, not connected, gone, or too slow. */
   command(verb: string, args: Readonly<Record<string, unknown>>, timeoutMs: number): Promise<unknown> {
     const speaker = this.#speaker;
-    if (speaker === null) return Promise.reject(new AgentCommandFailed('agent-not-running', 'The agent is not connected to its orchestrator.'));
+    if (speaker === null)
+      return Promise.reject(
+        new AgentCommandFailed('agent-not-running', 'The agent is not connected to its orchestrator.'),
+      );
     const id = `c${this.#nextCommand}`;
     this.#nextCommand += 1;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#commands.delete(id);
-        reject(new AgentCommandFailed('timeout', `The agent did not answer "${verb}" within ${timeoutMs} ms.`));
+        reject(
+          new AgentCommandFailed('timeout', `The agent did not answer "${verb}" within ${timeoutMs} ms.`),
+        );
       }, timeoutMs);
       this.#commands.set(id, { resolve, reject, timer });
       if (!this.#send(speaker.socket, { t: 'command', id, verb, args: { ...args } })) {
@@ -204,7 +214,8 @@ export class AgentSocket {
   }
 
   #stranger(hello: FrameOf<'hello'>, current: AgentWelcome | null): string | null {
-    if (hello.v !== AGENT_PROTOCOL_VERSION) return `This orchestrator speaks version ${AGENT_PROTOCOL_VERSION} of the agent protocol.`;
+    if (hello.v !== AGENT_PROTOCOL_VERSION)
+      return `This orchestrator speaks version ${AGENT_PROTOCOL_VERSION} of the agent protocol.`;
     if (hello.agent !== this.#agentId) return 'This socket belongs to another agent.';
     if (current === null) return 'Nothing runs under this id.';
     const now = `${current.epoch}.${current.sub}`;
@@ -222,10 +233,19 @@ export class AgentSocket {
       case 'health':
         return this.#events.health(this.#agentId, speaker.of, frame);
       case 'metrics':
-        return this.#events.metrics(this.#agentId, Object.fromEntries(Object.entries(frame.values).slice(0, METRICS_MAX)));
+        return this.#events.metrics(
+          this.#agentId,
+          Object.fromEntries(Object.entries(frame.values).slice(0, METRICS_MAX)),
+        );
       case 'answer': {
         if (frame.ok) return this.#settle(frame.id, { value: frame.value ?? null });
-        return this.#settle(frame.id, new AgentCommandFailed(frame.error?.code ?? 'failed', frame.error?.message ?? 'The agent refused the command.'));
+        return this.#settle(
+          frame.id,
+          new AgentCommandFailed(
+            frame.error?.code ?? 'failed',
+            frame.error?.message ?? 'The agent refused the command.',
+          ),
+        );
       }
       case 'pong':
         speaker.awaitsPong = false;
@@ -235,11 +255,17 @@ export class AgentSocket {
     }
   }
 
-  async #answerState(socket: Socket, frame: FrameOf<'state.put' | 'state.get' | 'state.delete'>): Promise<void> {
+  async #answerState(
+    socket: Socket,
+    frame: FrameOf<'state.put' | 'state.get' | 'state.delete'>,
+  ): Promise<void> {
     let result: OrchestratorToAgentFrame;
     try {
       const value = await this.#events.state(this.#agentId, frame);
-      result = frame.t === 'state.get' ? { t: 'result', id: frame.id, ok: true, value } : { t: 'result', id: frame.id, ok: true };
+      result =
+        frame.t === 'state.get'
+          ? { t: 'result', id: frame.id, ok: true, value }
+          : { t: 'result', id: frame.id, ok: true };
     } catch (error) {
       const { code = 'store-failed', message } = error as { code?: string; message: string };
       result = { t: 'result', id: frame.id, ok: false, error: { code, message } };
@@ -268,7 +294,13 @@ export class AgentSocket {
   #silence(): void {
     this.#speaker = null;
     for (const id of [...this.#commands.keys()]) {
-      this.#settle(id, new AgentCommandFailed('agent-not-running', 'The connection to the agent ended before it answered; look at its state.'));
+      this.#settle(
+        id,
+        new AgentCommandFailed(
+          'agent-not-running',
+          'The connection to the agent ended before it answered; look at its state.',
+        ),
+      );
     }
   }
 

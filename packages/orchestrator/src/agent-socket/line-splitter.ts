@@ -32,7 +32,8 @@ export class LineSplitter {
 
   #keep(part: Buffer): void {
     this.#bytes += part.length;
-    if (this.#bytes > this.#mostBytes) throw new LineTooLong(`a line is longer than ${this.#mostBytes} bytes`);
+    if (this.#bytes > this.#mostBytes)
+      throw new LineTooLong(`a line is longer than ${this.#mostBytes} bytes`);
     this.#parts.push(part);
   }
 }

@@ -57,11 +57,21 @@ export class KeyValueStore {
   put(key: string, value: unknown): Promise<void> {
     const text = JSON.stringify(value ?? null);
     if (Buffer.byteLength(text) > AGENT_STATE_VALUE_MAX_BYTES) {
-      return Promise.reject(new StateRefusal('value-too-large', `A value has at most ${AGENT_STATE_VALUE_MAX_BYTES} bytes of JSON.`));
+      return Promise.reject(
+        new StateRefusal(
+          'value-too-large',
+          `A value has at most ${AGENT_STATE_VALUE_MAX_BYTES} bytes of JSON.`,
+        ),
+      );
     }
     const size = entryBytes(key, text);
     if (this.#liveBytes - this.#bytesOf(key) + size > AGENT_PORTABLE_STATE_MAX_BYTES) {
-      return Promise.reject(new StateRefusal('state-too-large', `All values together have at most ${AGENT_PORTABLE_STATE_MAX_BYTES} bytes.`));
+      return Promise.reject(
+        new StateRefusal(
+          'state-too-large',
+          `All values together have at most ${AGENT_PORTABLE_STATE_MAX_BYTES} bytes.`,
+        ),
+      );
     }
     return this.#change(`{"k":${JSON.stringify(key)},"v":${text}}`, () => this.#set(key, text));
   }
@@ -102,7 +112,11 @@ export class KeyValueStore {
       if (!taken) {
         const isLast = newline === -1 || newline === bytes.length - 1;
         if (isLast) truncateSync(this.#path, start);
-        else this.#failed = new StateRefusal('state-damaged', `The state file ${this.#path} is damaged at byte ${start}.`);
+        else
+          this.#failed = new StateRefusal(
+            'state-damaged',
+            `The state file ${this.#path} is damaged at byte ${start}.`,
+          );
         break;
       }
       start = end + 1;
@@ -125,9 +139,7 @@ export class KeyValueStore {
     apply();
     return new Promise((resolve, reject) => {
       this.#queue.push({ line: `${checksum(body)} ${body}\n`, resolve, reject });
-      this.#writing ??= this.#flush().finally(() => {
-        this.#writing = null;
-      });
+      this.#writing ??= this.#flush();
     });
   }
 
@@ -140,11 +152,16 @@ export class KeyValueStore {
         for (const change of batch) change.resolve();
       } catch (error) {
         // What is on disk is unknown now; a restart of the daemon reads it anew.
-        this.#failed = new StateRefusal('store-failed', `The state could not be written: ${(error as Error).message}`);
+        this.#failed = new StateRefusal(
+          'store-failed',
+          `The state could not be written: ${(error as Error).message}`,
+        );
         for (const change of [...batch, ...this.#queue]) change.reject(this.#failed);
         this.#queue = [];
       }
     }
+    // Without a pause after the last look at the queue: whoever comes now starts the next round.
+    this.#writing = null;
   }
 
   async #write(text: string): Promise<void> {
@@ -181,7 +198,8 @@ export class KeyValueStore {
   }
 }
 
-const entryBytes = (key: string, text: string): number => Buffer.byteLength(key) + Buffer.byteLength(text) + 24;
+const entryBytes = (key: string, text: string): number =>
+  Buffer.byteLength(key) + Buffer.byteLength(text) + 24;
 const checksum = (text: string): string => crc32(text).toString(16).padStart(8, '0');
 
 async function syncDirectory(path: string): Promise<void> {

@@ -7,7 +7,21 @@
  * syncs it, and swaps it in by rename: a crash leaves the old state or the new, never a mixture.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, type Dirent, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { AGENT_PORTABLE_STATE_MAX_BYTES, type BlobRef } from '@muster/contract';
@@ -78,11 +92,15 @@ export function filesInBlob(bytes: Uint8Array): ReadonlyMap<string, Buffer> {
     total += content.length;
     files.set(name, content);
   }
-  if (total > AGENT_PORTABLE_STATE_MAX_BYTES || files.size > FILES_MAX) throw new StateUnfit('The state is too large.');
+  if (total > AGENT_PORTABLE_STATE_MAX_BYTES || files.size > FILES_MAX)
+    throw new StateUnfit('The state is too large.');
   return files;
 }
 
-const Blob = Type.Object({ files: Type.Record(Type.String(), Type.String()) }, { additionalProperties: false });
+const Blob = Type.Object(
+  { files: Type.Record(Type.String(), Type.String()) },
+  { additionalProperties: false },
+);
 
 /** Makes `stateDir` hold exactly these files, durably. An empty map empties it. */
 export function replaceState(stateDir: string, files: ReadonlyMap<string, Uint8Array>): void {
@@ -108,10 +126,16 @@ export function replaceState(stateDir: string, files: ReadonlyMap<string, Uint8A
 function isInside(name: string): boolean {
   const parts = name.split('/');
   const fits = parts.every((part) => part !== '' && part !== '.' && part !== '..');
-  return fits && name.length <= 1000 && parts.length <= DEPTH_MAX && !name.includes('\0') && !name.includes('\\');
+  return (
+    fits && name.length <= 1000 && parts.length <= DEPTH_MAX && !name.includes('\0') && !name.includes('\\')
+  );
 }
 
-function* filesOf(root: string, prefix = '', depth = 0): Generator<{ readonly name: string; readonly path: string }> {
+function* filesOf(
+  root: string,
+  prefix = '',
+  depth = 0,
+): Generator<{ readonly name: string; readonly path: string }> {
   if (depth > DEPTH_MAX) return;
   let entries: Dirent[];
   try {
@@ -138,7 +162,9 @@ function readRegularFile(path: string, most: number): Buffer | null {
     const status = fstatSync(descriptor);
     if (!status.isFile()) return null;
     if (status.size > most) {
-      throw new StateUnfit(`The state is larger than ${AGENT_PORTABLE_STATE_MAX_BYTES} bytes, which is the most that can move.`);
+      throw new StateUnfit(
+        `The state is larger than ${AGENT_PORTABLE_STATE_MAX_BYTES} bytes, which is the most that can move.`,
+      );
     }
     const content = Buffer.alloc(status.size);
     let read = 0;

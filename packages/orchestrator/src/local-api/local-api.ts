@@ -5,11 +5,12 @@
  * directory. The manager's tokens do not open this door: what the manager wants comes over the link, signed. Answers and
  * errors follow the wire contract (problem details, X-Request-ID).
  */
-import { errorCatalogue, MusterError, problemOf } from '@muster/contract';
-import type { LocalCommand, LocalResult, OrchestratorMachine } from '@muster/core/orchestrator';
-import type { Logger, Secret } from '@muster/runtime';
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+
 import { randomUUID } from 'node:crypto';
+import { type ErrorCode, MusterError, problemOf } from '@muster/contract';
+import type { LocalCommand, LocalResult, OrchestratorMachine } from '@muster/core/orchestrator';
+import type { Logger, Metrics, Secret } from '@muster/runtime';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { AgentCatalogue } from '../agent-catalogue.ts';
 import type { OrchestratorConfig } from '../config.ts';
 import type { UplinkStatus } from '../uplink/uplink.ts';
@@ -26,6 +27,7 @@ export interface LocalApiOptions {
   readonly machine: OrchestratorMachine;
   readonly catalogue: AgentCatalogue;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly identity: () => { readonly orchestratorId: string; readonly customerId: string } | null;
   readonly uplink: () => UplinkStatus;
   readonly facts: () => Readonly<Record<string, unknown>>;
@@ -50,12 +52,21 @@ export function buildLocalApi(options: LocalApiOptions): FastifyInstance {
     if (request.routeOptions.url === '/health') return;
     if (!isOperator(request, options.token)) {
       void reply.header('www-authenticate', 'Bearer');
-      throw new MusterError('unauthenticated', 'Send the local token of this orchestrator: Authorization: Bearer <content of local-token in its data directory>.');
+      throw new MusterError('unauthenticated', 'This orchestrator answers only to its local operator.', {
+        extra: {
+          next: 'Send "Authorization: Bearer <token>" with the content of the file local-token in the data directory.',
+        },
+      });
     }
   });
-  server.setErrorHandler((error, request, reply) => answerError(error as Error & { code?: string; statusCode?: number }, request, reply, options.log));
+  server.setErrorHandler((error, request, reply) =>
+    answerError(error as Error & { code?: string; statusCode?: number }, request, reply, options.log),
+  );
   server.setNotFoundHandler((request, reply) => {
-    const failure = new MusterError('not-found', `There is no ${request.method} ${request.url.split('?')[0] ?? ''}.`);
+    const failure = new MusterError(
+      'not-found',
+      `There is no ${request.method} ${request.url.split('?')[0] ?? ''}.`,
+    );
     return problem(reply, failure);
   });
   addReadingRoutes(server, options);
@@ -90,12 +101,31 @@ function addReadingRoutes(server: FastifyInstance, options: LocalApiOptions): vo
       container_id: options.identity()?.orchestratorId ?? null,
       customer_id: options.identity()?.customerId ?? null,
       config: configView(config),
-      metrics: { agents_running: running, agents_expected: expected, health_score: machine.link.healthScore, ...machine.link.resources },
-      manager: { state, since: new Date(since).toISOString(), reason, generation, revision, receipts_waiting: outbox.size },
-      stopped_by_customer: holdAll === null ? null : { by: holdAll.by, reason: holdAll.reason, at: new Date(holdAll.at).toISOString() },
+      metrics: {
+        agents_running: running,
+        agents_expected: expected,
+        health_score: machine.link.healthScore,
+        ...machine.link.resources,
+      },
+      manager: {
+        state,
+        since: new Date(since).toISOString(),
+        reason,
+        generation,
+        revision,
+        receipts_waiting: outbox.size,
+      },
+      stopped_by_customer:
+        holdAll === null
+          ? null
+          : { by: holdAll.by, reason: holdAll.reason, at: new Date(holdAll.at).toISOString() },
       host: options.facts(),
       timestamp: timestamp(),
     };
+  });
+  server.get('/metrics', async (_request, reply) => {
+    const { contentType, body } = await options.metrics.render();
+    return reply.type(contentType).send(body);
   });
   server.get('/agents', () => agentsOf(machine).map((agent) => agentView(machine, agent)));
   server.get<{ Params: { id: string } }>('/agents/:id', ({ params: { id } }) => {
@@ -118,9 +148,13 @@ function addCommandRoutes(server: FastifyInstance, options: LocalApiOptions): vo
   const by = 'local operator';
   server.post('/agents/deploy', async ({ body }) => {
     const deploy = parseDeploy(body);
-    // Only the keeper knows which epochs an agent of this name has used up.
-    if (!machine.keeperUp) throw new MusterError('not-ready', 'The keeper of this machine does not answer yet. Try again in a few seconds.');
     const spec = specOf(deploy, catalogue, options.identity()?.customerId ?? 'local');
+    // Only the keeper knows which epochs an agent of this name has used up.
+    if (!machine.keeperUp)
+      throw new MusterError(
+        'not-ready',
+        'The keeper of this machine does not answer yet. Try again in a few seconds.',
+      );
     const { agentId } = deploy;
     settled(await options.command({ kind: 'deploy', agentId, spec, by }));
     return {
@@ -133,14 +167,27 @@ function addCommandRoutes(server: FastifyInstance, options: LocalApiOptions): vo
   });
   server.post<{ Params: { id: string } }>('/agents/:id/stop', async ({ params: { id }, body }) => {
     settled(await options.command({ kind: 'stop', agentId: id, by, reason: parseReason(body) }));
-    return { success: true, agent_id: id, message: `Agent ${id} is being stopped and stays stopped until it is resumed here.`, timestamp: timestamp() };
+    return {
+      success: true,
+      agent_id: id,
+      message: `Agent ${id} is being stopped and stays stopped until it is resumed here.`,
+      timestamp: timestamp(),
+    };
   });
   server.post('/stop', async ({ body }) => {
-    const agents = settled(await options.command({ kind: 'stop', agentId: null, by, reason: parseReason(body) }));
-    return { success: true, agents, message: 'Everything is being stopped and stays stopped until POST /resume here.', timestamp: timestamp() };
+    const agents = settled(
+      await options.command({ kind: 'stop', agentId: null, by, reason: parseReason(body) }),
+    );
+    return {
+      success: true,
+      agents,
+      message: 'Everything is being stopped and stays stopped until POST /resume here.',
+      timestamp: timestamp(),
+    };
   });
   server.post<{ Params: { id: string } }>('/agents/:id/resume', async ({ params: { id } }) => {
-    if (machine.facts.holdAll !== null) throw new MusterError('conflict', 'Everything on this machine is stopped: POST /resume first.');
+    if (machine.facts.holdAll !== null)
+      throw new MusterError('conflict', 'Everything on this machine is stopped: POST /resume first.');
     settled(await options.command({ kind: 'resume', agentId: id, by }));
     return { success: true, agent_id: id, message: `Agent ${id} may run again.`, timestamp: timestamp() };
   });
@@ -160,7 +207,7 @@ function isOperator(request: FastifyRequest, token: Secret): boolean {
   return match?.[1] !== undefined && token.equals(match[1]);
 }
 
-const frameworkErrors: Readonly<Record<string, keyof typeof errorCatalogue>> = {
+const frameworkErrors: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'bad-json',
@@ -168,15 +215,24 @@ const frameworkErrors: Readonly<Record<string, keyof typeof errorCatalogue>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad-request',
 };
 
-function answerError(error: Error & { code?: string; statusCode?: number }, request: FastifyRequest, reply: FastifyReply, log: Logger): FastifyReply {
+function answerError(
+  error: Error & { code?: string; statusCode?: number },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Logger,
+): FastifyReply {
   if (error instanceof MusterError) return problem(reply, error);
   const known = frameworkErrors[error.code ?? ''] ?? (error instanceof SyntaxError ? 'bad-json' : undefined);
   if (known !== undefined) return problem(reply, new MusterError(known));
-  if (error.statusCode !== undefined && error.statusCode < 500) return problem(reply, new MusterError('bad-request'));
+  if (error.statusCode !== undefined && error.statusCode < 500)
+    return problem(reply, new MusterError('bad-request'));
   log.error({ err: error, fields: { requestId: request.id } }, 'a request failed unexpectedly');
   return problem(reply, new MusterError('internal'));
 }
 
 function problem(reply: FastifyReply, failure: MusterError): FastifyReply {
-  return reply.status(failure.status).type('application/problem+json').send(JSON.stringify(problemOf(failure)));
+  return reply
+    .status(failure.status)
+    .type('application/problem+json')
+    .send(JSON.stringify(problemOf(failure)));
 }

@@ -26,7 +26,10 @@ export interface LocalDeploy {
 export function parseDeploy(body: unknown): LocalDeploy {
   if (!Value.Check(DeployBody, body)) {
     const value = body ?? {};
-    const errors: FieldError[] = Value.Errors(DeployBody, value).map(({ instancePath, message }) => ({ path: instancePath, message }));
+    const errors: FieldError[] = Value.Errors(DeployBody, value).map(({ instancePath, message }) => ({
+      path: instancePath,
+      message,
+    }));
     throw new MusterError('validation', undefined, { errors: errors.slice(0, 50) });
   }
   return {
@@ -43,13 +46,18 @@ export function specOf(deploy: LocalDeploy, catalogue: AgentCatalogue, customerI
   const recipe = catalogue.recipeOf(deploy.agentType);
   if (recipe === undefined) {
     const known = catalogue.recipes.map((each) => each.type).join(', ');
-    throw new MusterError('unknown-agent-type', `There is no agent type ${deploy.agentType} here; there are ${known}.`);
+    throw new MusterError(
+      'unknown-agent-type',
+      `There is no agent type ${deploy.agentType} here; there are ${known}.`,
+    );
   }
   const { orchestrator_id: _pin, ...config } = deploy.config;
   const issues = catalogue.validate(recipe.type, config);
   if (issues.length > 0) {
     const errors = issues.map(({ path, message }) => ({ path: `/agent_config${path}`, message }));
-    throw new MusterError('validation', `The configuration does not suit ${recipe.type}. See "errors".`, { errors });
+    throw new MusterError('validation', `The configuration does not suit ${recipe.type}. See "errors".`, {
+      errors,
+    });
   }
   return {
     name: deploy.name ?? deploy.agentId,
@@ -58,8 +66,18 @@ export function specOf(deploy: LocalDeploy, catalogue: AgentCatalogue, customerI
     typeVersion: recipe.version,
     config,
     resources: {
-      memoryBytes: quantity(deploy.resources, ['memory', 'memory_bytes', 'memory_limit', 'min_memory'], recipe.resources.memoryBytes, true),
-      cpuCores: quantity(deploy.resources, ['cpu', 'cpu_cores', 'cpu_count', 'min_cpu'], recipe.resources.cpuCores, false),
+      memoryBytes: quantity(
+        deploy.resources,
+        ['memory', 'memory_bytes', 'memory_limit', 'min_memory'],
+        recipe.resources.memoryBytes,
+        true,
+      ),
+      cpuCores: quantity(
+        deploy.resources,
+        ['cpu', 'cpu_cores', 'cpu_count', 'min_cpu'],
+        recipe.resources.cpuCores,
+        false,
+      ),
     },
     onDisconnect: { rule: 'continue' },
     stopGraceMs: recipe.stopGraceMs,
@@ -69,15 +87,26 @@ export function specOf(deploy: LocalDeploy, catalogue: AgentCatalogue, customerI
 
 /** A reason the operator gives for a stop; at most 300 characters of it. */
 export function parseReason(body: unknown): string {
-  const reason = typeof body === 'object' && body !== null ? (body as { reason?: unknown }).reason : undefined;
-  return typeof reason === 'string' && reason.trim() !== '' ? reason.trim().slice(0, 300) : 'stopped on this machine';
+  const reason =
+    typeof body === 'object' && body !== null ? (body as { reason?: unknown }).reason : undefined;
+  return typeof reason === 'string' && reason.trim() !== ''
+    ? reason.trim().slice(0, 300)
+    : 'stopped on this machine';
 }
 
-function quantity(given: Readonly<Record<string, unknown>>, names: readonly string[], otherwise: number, whole: boolean): number {
+function quantity(
+  given: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+  otherwise: number,
+  whole: boolean,
+): number {
   const name = names.find((each) => given[each] !== undefined && given[each] !== null);
   if (name === undefined) return otherwise;
   const value = given[name];
-  const fits = typeof value === 'number' && value >= 0 && (whole ? Number.isSafeInteger(value) : Number.isFinite(value));
+  const fits =
+    typeof value === 'number' && value >= 0 && (whole ? Number.isSafeInteger(value) : Number.isFinite(value));
   if (fits) return value;
-  throw new MusterError('validation', undefined, { errors: [{ path: `/resource_requirements/${name}`, message: 'must be a number of zero or more' }] });
+  throw new MusterError('validation', undefined, {
+    errors: [{ path: `/resource_requirements/${name}`, message: 'must be a number of zero or more' }],
+  });
 }

@@ -11,7 +11,8 @@ export const LOCAL_TOKEN_FILE = 'local-token';
 export function loadOrCreateLocalToken(directory: DataDirectory): Secret {
   const path = directory.file(LOCAL_TOKEN_FILE);
   if (!existsSync(path)) atomicWriteFile(path, `${randomBytes(32).toString('base64url')}\n`, 0o600);
-  if ((statSync(path).mode & 0o077) !== 0) throw new Error(`${path} can be read by others: delete it and start again.`);
+  if ((statSync(path).mode & 0o077) !== 0)
+    throw new Error(`${path} can be read by others: delete it and start again.`);
   const text = readFileSync(path, 'utf8').trim();
   if (!/^[\w-]{43}$/.test(text)) throw new Error(`${path} is damaged: delete it and start again.`);
   return new Secret(text);

@@ -9,7 +9,9 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** Every agent that should run or does run here. */
 export function agentsOf(machine: OrchestratorMachine): LocalAgent[] {
-  const shown = [...machine.agents.values()].filter((agent) => agent.process !== null || machine.entryOf(agent.id) !== null);
+  const shown = [...machine.agents.values()].filter(
+    (agent) => agent.process !== null || machine.entryOf(agent.id) !== null,
+  );
   return shown.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
@@ -38,11 +40,16 @@ export function agentView(machine: OrchestratorMachine, agent: LocalAgent): Reco
 }
 
 /** Running here now, and wanted here (holds left out). */
-export function countsOf(machine: OrchestratorMachine): { readonly running: number; readonly expected: number } {
+export function countsOf(machine: OrchestratorMachine): {
+  readonly running: number;
+  readonly expected: number;
+} {
   const agents = [...machine.agents.values()];
   const entries = [...machine.facts.entries.values(), ...machine.facts.local.values()];
   const { holdAll, holds } = machine.facts;
-  const wanted = entries.filter((entry) => entry.want === 'run' && holdAll === null && !holds.has(entry.agentId));
+  const wanted = entries.filter(
+    (entry) => entry.want === 'run' && holdAll === null && !holds.has(entry.agentId),
+  );
   return { running: agents.filter((agent) => agent.process !== null).length, expected: wanted.length };
 }
 

@@ -5,8 +5,8 @@
  * often a talkative agent wakes the daemon. With both streams wanted, lines that carry a time are merged by it.
  */
 import type { AgentPlaces } from '../agent-places.ts';
-import { type LogLine, logLineOf } from './log-line.ts';
 import { type LogCursor, LogFile } from './log-file.ts';
+import { type LogLine, logLineOf } from './log-line.ts';
 
 export type StreamChoice = 'all' | 'stdout' | 'stderr';
 export const TAIL_MAX_LINES = 5_000;
@@ -61,14 +61,20 @@ export class AgentLogs {
   /** The last lines, oldest first. */
   tail(agentId: string, count: number, choice: StreamChoice): LogLine[] {
     const most = Math.min(count, TAIL_MAX_LINES);
-    const streams = streamsOf(choice).map((stream) => this.#of(agentId)[stream].tail(most).map((line) => logLineOf(stream, line)));
+    const streams = streamsOf(choice).map((stream) =>
+      this.#of(agentId)
+        [stream].tail(most)
+        .map((line) => logLineOf(stream, line)),
+    );
     return merged(streams).slice(most === 0 ? Infinity : -most);
   }
 
   /** Calls back with new lines from now on, never with none. Returns what ends it. */
   follow(agentId: string, choice: StreamChoice, onLines: (lines: LogLine[]) => void): () => void {
     const files = this.#of(agentId);
-    const cursors = new Map<'stdout' | 'stderr', LogCursor>(streamsOf(choice).map((stream) => [stream, files[stream].end()]));
+    const cursors = new Map<'stdout' | 'stderr', LogCursor>(
+      streamsOf(choice).map((stream) => [stream, files[stream].end()]),
+    );
     const look = (): void => {
       const streams = [...cursors].map(([stream, cursor]) => {
         const { lines, next } = files[stream].since(cursor);
@@ -94,7 +100,8 @@ export class AgentLogs {
   }
 }
 
-const streamsOf = (choice: StreamChoice): readonly ('stdout' | 'stderr')[] => (choice === 'all' ? ['stdout', 'stderr'] : [choice]);
+const streamsOf = (choice: StreamChoice): readonly ('stdout' | 'stderr')[] =>
+  choice === 'all' ? ['stdout', 'stderr'] : [choice];
 
 /** Each stream keeps its order; a line without a time stays with the line before it. */
 function merged(streams: readonly LogLine[][]): LogLine[] {
@@ -106,7 +113,9 @@ function merged(streams: readonly LogLine[][]): LogLine[] {
   while (left < first.length || right < second.length) {
     const a = first[left];
     const b = second[right];
-    const takeLeft = b === undefined || (a !== undefined && (a.time === undefined || b.time !== undefined && a.time <= b.time));
+    const takeLeft =
+      b === undefined ||
+      (a !== undefined && (a.time === undefined || (b.time !== undefined && a.time <= b.time)));
     const taken = takeLeft ? a : b;
     if (taken !== undefined) result.push(taken);
     if (takeLeft) left += 1;

@@ -6,7 +6,18 @@
  * file and the truncation (microseconds) can be lost; what the copy missed is fetched in rounds before. Readers keep a cursor
  * of generation and offset, so that a follower neither repeats nor misses lines across one rotation.
  */
-import { closeSync, copyFileSync, existsSync, fstatSync, openSync, readSync, renameSync, statSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 
 export const ROTATE_AT_BYTES = 5 * 1_048_576;
 /** Files kept, the living one included. */
@@ -37,7 +48,8 @@ export class LogFile {
     copyFileSync(this.path, copy);
     appendMissing(this.path, copy);
     for (let number = FILES_KEPT - 2; number >= 1; number -= 1) {
-      if (existsSync(`${this.path}.${number}`)) renameSync(`${this.path}.${number}`, `${this.path}.${number + 1}`);
+      if (existsSync(`${this.path}.${number}`))
+        renameSync(`${this.path}.${number}`, `${this.path}.${number + 1}`);
     }
     appendMissing(this.path, copy);
     truncateSync(this.path, 0);
@@ -69,11 +81,17 @@ export class LogFile {
     if (cursor.generation < this.#generation) {
       const behind = this.#generation - cursor.generation;
       const older = `${this.path}.${behind}`;
-      if (behind >= FILES_KEPT || !existsSync(older)) return { lines: [], next: { generation: this.#generation, offset: 0 } };
+      if (behind >= FILES_KEPT || !existsSync(older))
+        return { lines: [], next: { generation: this.#generation, offset: 0 } };
       const text = readRange(older, cursor.offset, mostBytes);
       const used = wholeLines(text, mostBytes);
       const atEnd = cursor.offset + used.length >= sizeOf(older) || used.length === 0;
-      return { lines: linesOf(used), next: atEnd ? { generation: cursor.generation + 1, offset: 0 } : { ...cursor, offset: cursor.offset + used.length } };
+      return {
+        lines: linesOf(used),
+        next: atEnd
+          ? { generation: cursor.generation + 1, offset: 0 }
+          : { ...cursor, offset: cursor.offset + used.length },
+      };
     }
     // Somebody else emptied the file.
     const offset = sizeOf(this.path) < cursor.offset ? 0 : cursor.offset;

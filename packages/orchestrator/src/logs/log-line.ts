@@ -25,7 +25,10 @@ export function clean(text: string): string {
 }
 
 export function logLineOf(stream: LogLine['stream'], raw: string): LogLine {
-  const cut = raw.length > LINE_MAX_CHARACTERS ? `${raw.slice(0, LINE_MAX_CHARACTERS)} … (${raw.length} characters)` : raw;
+  const cut =
+    raw.length > LINE_MAX_CHARACTERS
+      ? `${raw.slice(0, LINE_MAX_CHARACTERS)} … (${raw.length} characters)`
+      : raw;
   const text = clean(cut);
   if (!raw.startsWith('{') || cut !== raw) return { stream, text };
   try {

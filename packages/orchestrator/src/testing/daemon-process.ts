@@ -6,7 +6,11 @@ import { createLog } from '@muster/runtime';
 import { startOrchestrator } from '../daemon.ts';
 import { fixtureTypes } from './fixture-types.ts';
 
-const log = createLog({ name: 'orchestrator', level: 'info', write: (line) => void process.stderr.write(line) });
+const log = createLog({
+  name: 'orchestrator',
+  level: 'info',
+  write: (line) => void process.stderr.write(line),
+});
 const running = await startOrchestrator({
   environment: process.env,
   log,
@@ -18,4 +22,10 @@ const running = await startOrchestrator({
   },
 });
 process.stdout.write(`${JSON.stringify({ apiPort: running.apiPort })}\n`);
-process.on('SIGTERM', () => void running.close({ keepAgents: process.env['TEST_KEEP_AGENTS'] === 'true' }).then(() => process.exit(0)));
+process.on(
+  'SIGTERM',
+  () =>
+    void running
+      .close({ keepAgents: process.env['TEST_KEEP_AGENTS'] === 'true' })
+      .then(() => process.exit(0)),
+);

@@ -34,8 +34,8 @@ import {
   generateKey,
   generateSealingKey,
   open as openBox,
-  signDocument,
   sign,
+  signDocument,
   verify,
   verifyDocument,
 } from '@muster/runtime';
@@ -60,7 +60,11 @@ export class FakeManager {
   reject: { code: string; message: string; next: string; retryAfterMs: number } | null = null;
   beatIntervalMs = 500;
   readonly #server: Server;
-  readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, handleProtocols: () => LINK_SUBPROTOCOL });
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    handleProtocols: () => LINK_SUBPROTOCOL,
+  });
   readonly #delegation = delegate(this.root, {
     signer: this.signing.publicKeyText,
     notBefore: Date.now() - DAY_MS,
@@ -92,7 +96,13 @@ export class FakeManager {
   }
   /** A token of this manager; `rootKeyHash` may name another. */
   token(rootKeyHash = fingerprint(this.root.publicKeyText)): string {
-    return encodeJoinToken({ customer: this.customerId, id: 'token1', rootKeyHash, caHash: null, secret: this.secret });
+    return encodeJoinToken({
+      customer: this.customerId,
+      id: 'token1',
+      rootKeyHash,
+      caHash: null,
+      secret: this.secret,
+    });
   }
 
   send(frame: ManagerFrame): void {
@@ -106,7 +116,10 @@ export class FakeManager {
   }
 
   /** A signed order of this session; `spoil` may change the finished frame. */
-  order(body: OrderBody, spoil: (frame: Extract<ManagerFrame, { t: 'order' }>) => void = () => undefined): void {
+  order(
+    body: OrderBody,
+    spoil: (frame: Extract<ManagerFrame, { t: 'order' }>) => void = () => undefined,
+  ): void {
     this.#sequence += 1;
     const now = Date.now();
     const doc = {
@@ -127,13 +140,22 @@ export class FakeManager {
   target(entries: TargetEntry[], tombstones: Tombstone[] = []): void {
     this.#revision += 1;
     const digest = createHash('sha256').update(String(this.#revision)).digest('hex');
-    this.order({ kind: 'target', target: { kind: 'complete', generation: 1, revision: this.#revision, digest, entries, tombstones } });
+    this.order({
+      kind: 'target',
+      target: { kind: 'complete', generation: 1, revision: this.#revision, digest, entries, tombstones },
+    });
   }
 
   /** The first frame at or after `from` that fits; waits for it. */
-  async next<T extends OrchestratorFrame['t']>(t: T, fits: (frame: OrchestratorFrameOf<T>) => boolean = () => true, from = 0): Promise<OrchestratorFrameOf<T>> {
+  async next<T extends OrchestratorFrame['t']>(
+    t: T,
+    fits: (frame: OrchestratorFrameOf<T>) => boolean = () => true,
+    from = 0,
+  ): Promise<OrchestratorFrameOf<T>> {
     for (;;) {
-      const found = this.frames.slice(from).find((frame) => frame.t === t && fits(frame as OrchestratorFrameOf<T>));
+      const found = this.frames
+        .slice(from)
+        .find((frame) => frame.t === t && fits(frame as OrchestratorFrameOf<T>));
       if (found !== undefined) return found as OrchestratorFrameOf<T>;
       await new Promise<void>((resolve) => this.#watchers.add(resolve));
     }
@@ -155,8 +177,16 @@ export class FakeManager {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     };
     if (url.pathname === JOIN_IDENTITY_PATH) {
-      const sig = sign(this.signing, joinIdentityText(url.searchParams.get('nonce') ?? '', this.box.publicKeyText));
-      return answer(200, { root_key: this.root.publicKeyText, delegation: this.#delegation, box_key: this.box.publicKeyText, sig });
+      const sig = sign(
+        this.signing,
+        joinIdentityText(url.searchParams.get('nonce') ?? '', this.box.publicKeyText),
+      );
+      return answer(200, {
+        root_key: this.root.publicKeyText,
+        delegation: this.#delegation,
+        box_key: this.box.publicKeyText,
+        sig,
+      });
     }
     if (url.pathname === JOIN_PATH) return this.#join(JSON.parse(body) as JoinRequest, answer);
     answer(404, { detail: 'no such route' });
@@ -165,9 +195,11 @@ export class FakeManager {
   #join(request: JoinRequest, answer: (status: number, value: unknown) => void): void {
     this.joins += 1;
     const { token_id: id, sealed_secret: sealed, public_key: key, agent_id: agent, proof } = request;
-    const secret = id === undefined || sealed === undefined ? null : openBox(sealed, this.box, joinSealContext(id, key));
+    const secret =
+      id === undefined || sealed === undefined ? null : openBox(sealed, this.box, joinSealContext(id, key));
     const proved = verify(key, joinProofText(this.box.publicKeyText, agent, key, id), proof);
-    if (secret === null || !secret.equals(this.secret) || !proved) return answer(403, { detail: 'The join token is not valid.' });
+    if (secret === null || !secret.equals(this.secret) || !proved)
+      return answer(403, { detail: 'The join token is not valid.' });
     answer(200, {
       orchestrator_id: this.orchestratorId,
       customer_id: this.customerId,
@@ -193,12 +225,24 @@ export class FakeManager {
         const sig = sign(this.signing, handshakeText('manager', frame, nonce));
         link.send(encodeFrame({ t: 'challenge', v: 1, nonce, delegation: this.#delegation, sig }));
       } else if (frame.t === 'proof') {
-        if (hello === null || !verify(hello.publicKey, handshakeText('orchestrator', hello, nonce), frame.sig)) return link.close();
+        if (
+          hello === null ||
+          !verify(hello.publicKey, handshakeText('orchestrator', hello, nonce), frame.sig)
+        )
+          return link.close();
         this.#socket = link;
         this.#session = `s${this.links}`;
         this.#sequence = 0;
         const { beatIntervalMs, customerId } = this;
-        this.send({ t: 'welcome', session: this.#session, customerId, beatIntervalMs, wall: Date.now(), generation: 1, software: 'fake' });
+        this.send({
+          t: 'welcome',
+          session: this.#session,
+          customerId,
+          beatIntervalMs,
+          wall: Date.now(),
+          generation: 1,
+          software: 'fake',
+        });
       } else this.#answer(frame, hello?.publicKey ?? '');
       this.frames.push(frame);
       for (const wake of [...this.#watchers]) wake();
@@ -207,13 +251,16 @@ export class FakeManager {
   }
 
   #answer(frame: OrchestratorFrame, key: string): void {
-    if (frame.t === 'beat') this.send({ t: 'beatAck', seq: frame.seq, beatIntervalMs: this.beatIntervalMs, wall: Date.now() });
+    if (frame.t === 'beat')
+      this.send({ t: 'beatAck', seq: frame.seq, beatIntervalMs: this.beatIntervalMs, wall: Date.now() });
     if (frame.t === 'status') this.send({ t: 'statusAck', seq: frame.seq });
     if (frame.t === 'blob') this.blobs.set(frame.digest, frame.data);
-    if (frame.t === 'blobGet') this.send({ t: 'blob', digest: frame.digest, data: this.blobs.get(frame.digest) ?? null });
+    if (frame.t === 'blobGet')
+      this.send({ t: 'blob', digest: frame.digest, data: this.blobs.get(frame.digest) ?? null });
     if (frame.t === 'receipts') {
       for (const { doc, sig } of frame.receipts) {
-        if (!verifyDocument('receipt', { doc, sig, key }, key).ok) throw new Error('a receipt with a wrong signature');
+        if (!verifyDocument('receipt', { doc, sig, key }, key).ok)
+          throw new Error('a receipt with a wrong signature');
       }
       this.send({ t: 'receiptsAck', orderIds: frame.receipts.map(({ doc }) => doc.orderId) });
     }

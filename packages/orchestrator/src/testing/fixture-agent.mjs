@@ -8,7 +8,15 @@ import { writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 
-const { MUSTER_SOCKET: path, MUSTER_AGENT_ID: agent, MUSTER_EPOCH: epoch, MUSTER_STATE_DIR: stateDir } = process.env;
+const {
+  MUSTER_SOCKET: path,
+  MUSTER_AGENT_ID: agent,
+  MUSTER_EPOCH: epoch,
+  MUSTER_STATE_DIR: stateDir,
+} = process.env;
+// An agent of such a name ends before anybody could have heard of it.
+if (agent.startsWith('dies-')) process.exit(3);
+
 const waiting = new Map();
 let socket;
 let next = 1;
@@ -51,7 +59,13 @@ async function receive(frame) {
   else if (frame.t === 'stop') process.exit(0);
   else if (frame.t === 'command') {
     const verb = verbs[frame.verb];
-    if (verb === undefined) send({ t: 'answer', id: frame.id, ok: false, error: { code: 'unknown-verb', message: 'no such verb' } });
+    if (verb === undefined)
+      send({
+        t: 'answer',
+        id: frame.id,
+        ok: false,
+        error: { code: 'unknown-verb', message: 'no such verb' },
+      });
     else send({ t: 'answer', id: frame.id, ok: true, value: await verb(frame.args) });
   }
 }

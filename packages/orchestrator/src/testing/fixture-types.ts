@@ -19,7 +19,8 @@ const recipe: AgentTypeRecipe = {
 
 export const fixtureTypes: AgentTypeSource = {
   recipes: [recipe],
-  validate: (_type, config) => (Object.hasOwn(config as object, 'bad') ? [{ path: '/bad', message: 'must not be there' }] : []),
+  validate: (_type, config) =>
+    Object.hasOwn(config as object, 'bad') ? [{ path: '/bad', message: 'must not be there' }] : [],
 };
 
 export function fixtureSpec(changes: Partial<AgentSpec> = {}): AgentSpec {

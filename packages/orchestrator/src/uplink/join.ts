@@ -16,7 +16,16 @@ import {
   joinProofText,
   joinSealContext,
 } from '@muster/contract';
-import { fingerprint, type JoinToken, type Secret, type SigningKey, seal, sign, verify, verifyDelegation } from '@muster/runtime';
+import {
+  fingerprint,
+  type JoinToken,
+  type Secret,
+  type SigningKey,
+  seal,
+  sign,
+  verify,
+  verifyDelegation,
+} from '@muster/runtime';
 import type { Static, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import type { Identity } from '../identity.ts';
@@ -61,18 +70,27 @@ export async function join(options: JoinOptions): Promise<Identity> {
     ...facts,
     ...(token === null
       ? {}
-      : { token_id: token.id, sealed_secret: seal(token.secret, manager.box_key, joinSealContext(token.id, key.publicKeyText)) }),
+      : {
+          token_id: token.id,
+          sealed_secret: seal(token.secret, manager.box_key, joinSealContext(token.id, key.publicKeyText)),
+        }),
     box_key: manager.box_key,
     public_key: key.publicKeyText,
     proof: sign(key, joinProofText(manager.box_key, facts.agent_id, key.publicKeyText, token?.id)),
   };
-  const headers = credential.kind === 'password' ? { authorization: `Bearer ${await signIn(options, credential.password)}` } : {};
+  const headers =
+    credential.kind === 'password'
+      ? { authorization: `Bearer ${await signIn(options, credential.password)}` }
+      : {};
   const answer = await options.transport.request(JOIN_PATH, { method: 'POST', headers, body: request });
   if (answer.status !== 200) throw refusal('The manager refused the join', answer);
   const joined = checked(JoinAnswer, answer.body, 'its answer to the join is malformed');
   const delegation = verifyDelegation(manager.root_key, joined.delegation, options.nowWall());
   if (joined.root_key !== manager.root_key || !delegation.ok) {
-    throw new JoinFailed('The manager answered the join with another root key than it proved. Do not trust this connection.', HOPELESS_RETRY_MS);
+    throw new JoinFailed(
+      'The manager answered the join with another root key than it proved. Do not trust this connection.',
+      HOPELESS_RETRY_MS,
+    );
   }
   return {
     v: 1,
@@ -91,7 +109,11 @@ async function askIdentity({ transport, credential, nowWall }: JoinOptions): Pro
   const nonce = randomBytes(24).toString('base64url');
   const answer = await transport.request(`${JOIN_IDENTITY_PATH}?nonce=${nonce}`, { method: 'GET' });
   if (answer.status !== 200) throw refusal('The manager did not show its identity', answer);
-  const manager = checked(JoinIdentity, answer.body, 'it does not answer as a manager. Check CENTRAL_MANAGER_URL');
+  const manager = checked(
+    JoinIdentity,
+    answer.body,
+    'it does not answer as a manager. Check CENTRAL_MANAGER_URL',
+  );
   if (credential.kind === 'token' && rootHash(manager.root_key) !== credential.token.rootKeyHash) {
     throw new JoinFailed(
       'The manager at CENTRAL_MANAGER_URL is not the one this join token was made for (its root key differs), so nothing secret was sent. Check the address, or ask for a token of this manager.',
@@ -100,11 +122,20 @@ async function askIdentity({ transport, credential, nowWall }: JoinOptions): Pro
   }
   const delegation = verifyDelegation(manager.root_key, manager.delegation, nowWall());
   if (!delegation.ok) {
-    const clock = delegation.reason === 'expired' || delegation.reason === 'not-yet-valid' ? ' Is the clock of this machine right?' : '';
-    throw new JoinFailed(`The manager's signing key is not vouched for by its root key (${delegation.reason}).${clock}`, 30_000);
+    const clock =
+      delegation.reason === 'expired' || delegation.reason === 'not-yet-valid'
+        ? ' Is the clock of this machine right?'
+        : '';
+    throw new JoinFailed(
+      `The manager's signing key is not vouched for by its root key (${delegation.reason}).${clock}`,
+      30_000,
+    );
   }
   if (!verify(delegation.doc.signer, joinIdentityText(nonce, manager.box_key), manager.sig)) {
-    throw new JoinFailed('The manager could not prove its signing key, so nothing secret was sent.', HOPELESS_RETRY_MS);
+    throw new JoinFailed(
+      'The manager could not prove its signing key, so nothing secret was sent.',
+      HOPELESS_RETRY_MS,
+    );
   }
   return manager;
 }
@@ -114,7 +145,8 @@ async function signIn({ transport }: JoinOptions, password: Secret): Promise<str
   const answer = await transport.request(LOGIN_PATH, { method: 'POST', body });
   if (answer.status !== 200) throw refusal('The manager did not accept ADMIN_PASSWORD', answer);
   const { access_token: token } = (answer.body ?? {}) as { access_token?: unknown };
-  if (typeof token !== 'string') throw new JoinFailed('The manager answered the sign-in without a token.', HOPELESS_RETRY_MS);
+  if (typeof token !== 'string')
+    throw new JoinFailed('The manager answered the sign-in without a token.', HOPELESS_RETRY_MS);
   return token;
 }
 
@@ -133,9 +165,16 @@ function checked<S extends TSchema>(schema: S, value: unknown, what: string): St
 
 function refusal(what: string, answer: HttpAnswer): JoinFailed {
   const seconds = Number(answer.headers['retry-after']);
-  const { retryAfterMs } = (typeof answer.body === 'object' && answer.body !== null ? answer.body : {}) as { retryAfterMs?: unknown };
-  const asked = typeof retryAfterMs === 'number' ? retryAfterMs : Number.isFinite(seconds) ? seconds * 1000 : 0;
-  const hopeless = answer.status >= 400 && answer.status < 500 && answer.status !== 429 && answer.status !== 409;
+  const { retryAfterMs } = (typeof answer.body === 'object' && answer.body !== null ? answer.body : {}) as {
+    retryAfterMs?: unknown;
+  };
+  const asked =
+    typeof retryAfterMs === 'number' ? retryAfterMs : Number.isFinite(seconds) ? seconds * 1000 : 0;
+  const hopeless =
+    answer.status >= 400 && answer.status < 500 && answer.status !== 429 && answer.status !== 409;
   const least = hopeless ? HOPELESS_RETRY_MS : answer.status === 409 ? 30_000 : 0;
-  return new JoinFailed(`${what}: ${detailOf(answer.body) ?? `status ${answer.status}`}`, Math.min(3_600_000, Math.max(asked, least)));
+  return new JoinFailed(
+    `${what}: ${detailOf(answer.body) ?? `status ${answer.status}`}`,
+    Math.min(3_600_000, Math.max(asked, least)),
+  );
 }

@@ -27,7 +27,13 @@ const PING_INTERVAL_MS = 20_000;
 const OUT_BUFFER_MAX_BYTES = 16 * 1_048_576;
 
 export type SessionEnd =
-  | { readonly kind: 'rejected'; readonly code: string; readonly message: string; readonly next: string; readonly retryAfterMs: number }
+  | {
+      readonly kind: 'rejected';
+      readonly code: string;
+      readonly message: string;
+      readonly next: string;
+      readonly retryAfterMs: number;
+    }
   /** The manager, or something in its name, broke the protocol or could not prove itself. */
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'lost'; readonly reason: string };
@@ -91,7 +97,10 @@ export class LinkSession {
     socket.on('error', (error) => this.#end({ kind: 'lost', reason: error.message }));
     socket.on('close', (code, reason) => {
       const said = reason.toString('utf8').slice(0, 120);
-      this.#end({ kind: 'lost', reason: said === '' ? `the connection was closed (${code})` : `the connection was closed: ${said}` });
+      this.#end({
+        kind: 'lost',
+        reason: said === '' ? `the connection was closed (${code})` : `the connection was closed: ${said}`,
+      });
     });
     this.#write(this.#hello);
   }
@@ -119,7 +128,8 @@ export class LinkSession {
 
   #write(frame: OrchestratorFrame): void {
     const { socket } = this.#options;
-    if (socket.bufferedAmount > OUT_BUFFER_MAX_BYTES) return this.drop('the manager does not read what it is sent');
+    if (socket.bufferedAmount > OUT_BUFFER_MAX_BYTES)
+      return this.drop('the manager does not read what it is sent');
     socket.send(encodeFrame(frame));
   }
 
@@ -133,7 +143,9 @@ export class LinkSession {
       return this.#end({ kind: 'rejected', code, message, next, retryAfterMs });
     }
     if (this.#phase === 'greeted') {
-      return frame.t === 'challenge' ? this.#prove(frame) : this.#refuse(`${frame.t} in place of a challenge`);
+      return frame.t === 'challenge'
+        ? this.#prove(frame)
+        : this.#refuse(`${frame.t} in place of a challenge`);
     }
     if (this.#phase === 'proved') {
       return frame.t === 'welcome' ? this.#welcome(frame) : this.#refuse(`${frame.t} in place of a welcome`);
@@ -148,11 +160,22 @@ export class LinkSession {
 
   #prove(challenge: ManagerFrameOf<'challenge'>): void {
     const { identity, key, nowWall, sawDelegation } = this.#options;
-    if (challenge.v !== LINK_VERSION) return this.#refuse(`link version ${challenge.v}, this side speaks ${LINK_VERSION}`);
-    const delegation = verifyDelegation(identity.rootKey, challenge.delegation, nowWall(), identity.delegationSerial);
+    if (challenge.v !== LINK_VERSION)
+      return this.#refuse(`link version ${challenge.v}, this side speaks ${LINK_VERSION}`);
+    const delegation = verifyDelegation(
+      identity.rootKey,
+      challenge.delegation,
+      nowWall(),
+      identity.delegationSerial,
+    );
     if (!delegation.ok) {
-      const clock = delegation.reason === 'expired' || delegation.reason === 'not-yet-valid' ? '; is the clock of this machine right?' : '';
-      return this.#refuse(`a signing key that the pinned root key does not vouch for: ${delegation.reason}${clock}`);
+      const clock =
+        delegation.reason === 'expired' || delegation.reason === 'not-yet-valid'
+          ? '; is the clock of this machine right?'
+          : '';
+      return this.#refuse(
+        `a signing key that the pinned root key does not vouch for: ${delegation.reason}${clock}`,
+      );
     }
     const { signer, notAfter, serial } = delegation.doc;
     if (!verify(signer, handshakeText('manager', this.#hello, challenge.nonce), challenge.sig)) {
@@ -167,11 +190,18 @@ export class LinkSession {
   #welcome(welcome: ManagerFrameOf<'welcome'>): void {
     const { customerId, session } = welcome;
     const { orchestratorId } = this.#options.identity;
-    if (customerId !== this.#options.identity.customerId) return this.#refuse('another customer than this machine joined');
+    if (customerId !== this.#options.identity.customerId)
+      return this.#refuse('another customer than this machine joined');
     clearTimeout(this.#handshake);
     this.#phase = 'up';
     this.#setManagerClock(welcome.wall);
-    const scope = { customerId, orchestratorId, session, signer: this.#signer.key, signerUntil: this.#signer.until };
+    const scope = {
+      customerId,
+      orchestratorId,
+      session,
+      signer: this.#signer.key,
+      signerUntil: this.#signer.until,
+    };
     this.#gate = new OrderGate(scope, () => this.managerWall());
     this.#options.events.welcomed(welcome);
   }

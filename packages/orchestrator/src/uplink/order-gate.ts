@@ -18,7 +18,9 @@ export interface OrderScope {
   readonly signerUntil: number;
 }
 
-export type OrderVerdict = { readonly ok: true; readonly body: OrderBody } | { readonly ok: false; readonly reason: string };
+export type OrderVerdict =
+  | { readonly ok: true; readonly body: OrderBody }
+  | { readonly ok: false; readonly reason: string };
 /** Clocks of two machines drift between two messages; an order this much over its time is still taken, ms. */
 const EXPIRY_TOLERANCE_MS = 2_000;
 

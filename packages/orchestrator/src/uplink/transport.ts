@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type DetailedPeerCertificate, type PeerCertificate } from 'node:tls';
@@ -73,12 +73,18 @@ export class Transport {
   async #tryEach<T>(attempt: (base: URL) => Promise<T>): Promise<T> {
     const { managerUrl, loopbackRewrite, caHash } = this.#options;
     if (caHash !== null && managerUrl.protocol !== 'https:') {
-      throw new Unreachable('The join token names a CA certificate, so CENTRAL_MANAGER_URL must begin with https.');
+      throw new Unreachable(
+        'The join token names a CA certificate, so CENTRAL_MANAGER_URL must begin with https.',
+      );
     }
     try {
       return await attempt(managerUrl);
     } catch (error) {
-      const mayRewrite = error instanceof Unreachable && error.refused && loopbackRewrite === 'auto' && isLoopback(managerUrl.hostname);
+      const mayRewrite =
+        error instanceof Unreachable &&
+        error.refused &&
+        loopbackRewrite === 'auto' &&
+        isLoopback(managerUrl.hostname);
       if (!mayRewrite || !(await containerHostExists())) throw error;
       const rewritten = new URL(managerUrl);
       rewritten.hostname = CONTAINER_HOST;
@@ -95,16 +101,24 @@ export class Transport {
         method,
         headers: {
           accept: 'application/json',
-          ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+          ...(text === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
           ...headers,
         },
         ...this.#connection(url),
       });
-      const limit = setTimeout(() => sent.destroy(new Error(`no answer within ${CONNECT_LIMIT_MS} ms`)), CONNECT_LIMIT_MS);
+      const limit = setTimeout(
+        () => sent.destroy(new Error(`no answer within ${CONNECT_LIMIT_MS} ms`)),
+        CONNECT_LIMIT_MS,
+      );
       sent.on('close', () => clearTimeout(limit));
       sent.on('error', fail);
       sent.on('response', (answer) => {
-        readAnswer(answer).then((parsed) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: parsed }), fail);
+        readAnswer(answer).then(
+          (parsed) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: parsed }),
+          fail,
+        );
       });
       sent.end(text);
     });
@@ -125,7 +139,11 @@ export class Transport {
       socket.once('unexpected-response', (request, answer) => {
         void readAnswer(answer).then((body) => {
           request.destroy();
-          reject(new Unreachable(`${base.origin} answered ${answer.statusCode ?? 0} to the link: ${detailOf(body) ?? 'no reason given'}`));
+          reject(
+            new Unreachable(
+              `${base.origin} answered ${answer.statusCode ?? 0} to the link: ${detailOf(body) ?? 'no reason given'}`,
+            ),
+          );
         }, reject);
       });
       socket.once('open', () => {
@@ -138,9 +156,12 @@ export class Transport {
   #connection(url: URL): Record<string, unknown> {
     const proxy = getProxyForUrl(url.href);
     return {
-      ...(proxy === '' ? {} : { agent: new HttpsProxyAgent(proxy) }),
+      ...(proxy === '' ? {} : { agent: proxyAgent(proxy) }),
       ...(url.protocol === 'https:'
-        ? { checkServerIdentity: (host: string, certificate: PeerCertificate) => this.#checkCertificate(host, certificate) }
+        ? {
+            checkServerIdentity: (host: string, certificate: PeerCertificate) =>
+              this.#checkCertificate(host, certificate),
+          }
         : {}),
     };
   }
@@ -151,13 +172,29 @@ export class Transport {
     if (mismatch !== undefined || caHash === null) return mismatch;
     return chainHolds(certificate as DetailedPeerCertificate, caHash)
       ? undefined
-      : new Error('its certificate does not lead to the CA that the join token names; something between may be intercepting the connection');
+      : new Error(
+          'its certificate does not lead to the CA that the join token names; something between may be intercepting the connection',
+        );
+  }
+}
+
+function proxyAgent(proxy: string): HttpsProxyAgent<string> {
+  try {
+    return new HttpsProxyAgent(proxy);
+  } catch {
+    throw new Unreachable(
+      'The manager cannot be reached: HTTPS_PROXY or HTTP_PROXY is not an address such as http://proxy:3128.',
+    );
   }
 }
 
 function chainHolds(leaf: DetailedPeerCertificate, hash: string): boolean {
   const seen = new Set<string>();
-  for (let each: DetailedPeerCertificate | undefined = leaf; each?.raw !== undefined; each = each.issuerCertificate) {
+  for (
+    let each: DetailedPeerCertificate | undefined = leaf;
+    each?.raw !== undefined;
+    each = each.issuerCertificate
+  ) {
     const digest = createHash('sha256').update(each.raw).digest('hex');
     if (digest === hash) return true;
     if (seen.has(digest)) return false;
@@ -168,7 +205,12 @@ function chainHolds(leaf: DetailedPeerCertificate, hash: string): boolean {
 
 export function isLoopback(hostname: string): boolean {
   const bare = hostname.replace(/^\[|\]$/g, '').toLowerCase();
-  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || (isIP(bare) === 4 && bare.startsWith('127.'));
+  return (
+    bare === 'localhost' ||
+    bare.endsWith('.localhost') ||
+    bare === '::1' ||
+    (isIP(bare) === 4 && bare.startsWith('127.'))
+  );
 }
 
 async function containerHostExists(): Promise<boolean> {
@@ -198,7 +240,10 @@ async function readAnswer(answer: IncomingMessage): Promise<unknown> {
 
 /** `detail` of a problem document. */
 export function detailOf(body: unknown): string | null {
-  const { detail, next } = (typeof body === 'object' && body !== null ? body : {}) as { detail?: unknown; next?: unknown };
+  const { detail, next } = (typeof body === 'object' && body !== null ? body : {}) as {
+    detail?: unknown;
+    next?: unknown;
+  };
   if (typeof detail !== 'string') return null;
   return (typeof next === 'string' && !detail.includes(next) ? `${detail} ${next}` : detail).slice(0, 600);
 }
@@ -220,11 +265,18 @@ function unreachable(url: URL, error: Error): Unreachable {
   const sentence = tls
     ? `the certificate of ${where} is not trusted (${code}). Give the manager's CA in NODE_EXTRA_CA_CERTS.`
     : (known[code] ?? `${where}: ${error.message}`);
-  return new Unreachable(`The manager cannot be reached: ${sentence}`, code === 'ECONNREFUSED' || isRefusedEverywhere(error));
+  return new Unreachable(
+    `The manager cannot be reached: ${sentence}`,
+    code === 'ECONNREFUSED' || isRefusedEverywhere(error),
+  );
 }
 
 /** A name with several addresses fails with one error per address. */
 function isRefusedEverywhere(error: Error): boolean {
   const each = (error as AggregateError).errors;
-  return Array.isArray(each) && each.length > 0 && each.every((one) => (one as NodeJS.ErrnoException).code === 'ECONNREFUSED');
+  return (
+    Array.isArray(each) &&
+    each.length > 0 &&
+    each.every((one) => (one as NodeJS.ErrnoException).code === 'ECONNREFUSED')
+  );
 }

@@ -11,7 +11,7 @@ import type { Clock, Logger, Metrics } from '@muster/runtime';
 import type { OrchestratorConfig } from '../config.ts';
 import type { Identity, IdentityStore } from '../identity.ts';
 import { BackOff } from './back-off.ts';
-import { type Credential, JoinFailed, type JoinFacts, join } from './join.ts';
+import { type Credential, type JoinFacts, JoinFailed, join } from './join.ts';
 import { LinkSession, type SessionEnd, type SessionEvents } from './link-session.ts';
 import { isLoopback, Transport, Unreachable } from './transport.ts';
 
@@ -19,7 +19,13 @@ import { isLoopback, Transport, Unreachable } from './transport.ts';
 const STABLE_SESSION_MS = 60_000;
 /** Retry after a rejection that only a person can resolve, ms. */
 const HOPELESS_RETRY_MS = 5 * 60_000;
-const hopelessCodes: ReadonlySet<string> = new Set(['orchestrator-revoked', 'link-version', 'link-proof', 'joining-disabled', 'address-not-allowed']);
+const hopelessCodes: ReadonlySet<string> = new Set([
+  'orchestrator-revoked',
+  'link-version',
+  'link-proof',
+  'joining-disabled',
+  'address-not-allowed',
+]);
 
 export type UplinkState = 'off' | 'joining' | 'connecting' | 'connected' | 'waiting' | 'stopped';
 export interface UplinkStatus {
@@ -66,7 +72,10 @@ export class Uplink {
     this.#backOff = new BackOff(() => options.random.fraction());
     this.#instance = options.random.id('run');
     this.#status = { state: 'off', since: options.clock.now().wall, reason: '' };
-    this.#refusals = options.metrics.counter('muster_uplink_refused_total', 'Sessions ended because the manager’s side did not verify or was not understood.');
+    this.#refusals = options.metrics.counter(
+      'muster_uplink_refused_total',
+      'Sessions ended because the manager’s side did not verify or was not understood.',
+    );
   }
 
   get status(): UplinkStatus {
@@ -76,7 +85,10 @@ export class Uplink {
   start(): void {
     const { managerUrl, autoRegister } = this.#options.config;
     if (managerUrl === null || !autoRegister) {
-      this.#become('off', managerUrl === null ? 'CENTRAL_MANAGER_URL is not set.' : 'AUTO_REGISTER is false.');
+      this.#become(
+        'off',
+        managerUrl === null ? 'CENTRAL_MANAGER_URL is not set.' : 'AUTO_REGISTER is false.',
+      );
       return;
     }
     this.#loop = this.#run(managerUrl);
@@ -107,8 +119,11 @@ export class Uplink {
       try {
         waitMs = await this.#once(managerUrl);
       } catch (error) {
-        if (!(error instanceof Unreachable) && !(error instanceof JoinFailed)) throw error;
-        this.#waiting(error.message);
+        const expected = error instanceof Unreachable || error instanceof JoinFailed;
+        // A disk that is full or a proxy address that is none must not end a daemon whose agents run well.
+        if (!expected && this.#status.reason !== (error as Error).message)
+          this.#options.log.error({ err: error }, 'the uplink failed unexpectedly; trying again');
+        this.#waiting((error as Error).message);
         waitMs = this.#backOff.next(error instanceof JoinFailed ? error.retryAfterMs : 0);
       }
       if (!this.#stopped) await this.#sleep(waitMs);
@@ -127,7 +142,11 @@ export class Uplink {
     }
     if (this.#stopped) return 0;
     if (this.#status.state !== 'waiting') this.#become('connecting', this.#status.reason);
-    const transport = new Transport({ managerUrl, loopbackRewrite: config.loopbackRewrite, caHash: who.caHash });
+    const transport = new Transport({
+      managerUrl,
+      loopbackRewrite: config.loopbackRewrite,
+      caHash: who.caHash,
+    });
     const socket = await transport.dial(LINK_PATH);
     if (this.#stopped) {
       socket.terminate();
@@ -143,24 +162,43 @@ export class Uplink {
     const { config, identity, joinFacts, clock, log } = this.#options;
     const credential = credentialOf(config);
     if (credential === null) {
-      throw new JoinFailed('This orchestrator has not joined yet: give it a JOIN_TOKEN (muster token create) and start it again.', HOPELESS_RETRY_MS);
+      throw new JoinFailed(
+        'This orchestrator has not joined yet: give it a JOIN_TOKEN (muster token create) and start it again.',
+        HOPELESS_RETRY_MS,
+      );
     }
     if (this.#status.state !== 'waiting') this.#become('joining', this.#status.reason);
-    if (credential.kind === 'password' && managerUrl.protocol === 'http:' && !isLoopback(managerUrl.hostname)) {
-      log.warn('ADMIN_PASSWORD travels unencrypted because CENTRAL_MANAGER_URL is not https. Prefer a JOIN_TOKEN.');
+    if (
+      credential.kind === 'password' &&
+      managerUrl.protocol === 'http:' &&
+      !isLoopback(managerUrl.hostname)
+    ) {
+      log.warn(
+        'ADMIN_PASSWORD travels unencrypted because CENTRAL_MANAGER_URL is not https. Prefer a JOIN_TOKEN.',
+      );
     }
     const caHash = credential.kind === 'token' ? credential.token.caHash : null;
     const transport = new Transport({ managerUrl, loopbackRewrite: config.loopbackRewrite, caHash });
     const nowWall = (): number => clock.now().wall;
     const joined = await join({ transport, credential, key: identity.key, facts: joinFacts(), nowWall });
     identity.save(joined);
-    const fields = { orchestratorId: joined.orchestratorId, customerId: joined.customerId, agentId: joined.agentId };
+    const fields = {
+      orchestratorId: joined.orchestratorId,
+      customerId: joined.customerId,
+      agentId: joined.agentId,
+    };
     log.info({ fields }, before === null ? 'joined' : 'joined again');
-    if (credential.kind === 'password') log.warn('Joined by ADMIN_PASSWORD: the manager was trusted as found, and only this one is trusted from now on. A JOIN_TOKEN would have checked it.');
+    if (credential.kind === 'password')
+      log.warn(
+        'Joined by ADMIN_PASSWORD: the manager was trusted as found, and only this one is trusted from now on. A JOIN_TOKEN would have checked it.',
+      );
     return joined;
   }
 
-  #hold(socket: ConstructorParameters<typeof LinkSession>[0]['socket'], identity: Identity): Promise<SessionEnd> {
+  #hold(
+    socket: ConstructorParameters<typeof LinkSession>[0]['socket'],
+    identity: Identity,
+  ): Promise<SessionEnd> {
     const { identity: store, clock, log, events, config, bootId, software } = this.#options;
     return new Promise((resolve) => {
       const session = new LinkSession({
@@ -196,11 +234,16 @@ export class Uplink {
     if (end.kind === 'rejected') {
       const revoked = end.code === 'orchestrator-revoked';
       this.#revoked = revoked;
-      const kept = revoked ? ' The agents here keep running as last ordered; stop them with `muster local stop` or POST /stop.' : '';
+      const kept = revoked
+        ? ' The agents here keep running as last ordered; stop them with `muster local stop` or POST /stop.'
+        : '';
       this.#waiting(`The manager refused the link (${end.code}): ${end.message} ${end.next}${kept}`);
       const { joinToken } = this.#options.config;
-      if (revoked && joinToken !== null && joinToken.id !== this.#options.identity.current?.joinTokenId) return 0;
-      return this.#backOff.next(Math.max(Math.min(end.retryAfterMs, 3_600_000), hopelessCodes.has(end.code) ? HOPELESS_RETRY_MS : 0));
+      if (revoked && joinToken !== null && joinToken.id !== this.#options.identity.current?.joinTokenId)
+        return 0;
+      return this.#backOff.next(
+        Math.max(Math.min(end.retryAfterMs, 3_600_000), hopelessCodes.has(end.code) ? HOPELESS_RETRY_MS : 0),
+      );
     }
     if (end.kind === 'refused') {
       this.#refusals.add();
@@ -211,7 +254,8 @@ export class Uplink {
 
   #waiting(reason: string): void {
     if (this.#stopped) return;
-    if (this.#status.state !== 'waiting' || this.#status.reason !== reason) this.#options.log.warn({ fields: { reason } }, 'waiting for the manager');
+    if (this.#status.state !== 'waiting' || this.#status.reason !== reason)
+      this.#options.log.warn({ fields: { reason } }, 'waiting for the manager');
     this.#become('waiting', reason);
   }
 

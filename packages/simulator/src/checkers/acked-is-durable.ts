@@ -44,7 +44,10 @@ function promises(command: ManagerCommand, value: Value): string[] {
     case 'stopAgent':
       return [`desired ${command.agentId} stopped`];
     case 'removeAgent':
-      return [`desired ${command.agentId} removed`, ...(value['status'] === 'removed' ? [`removed ${command.agentId}`] : [])];
+      return [
+        `desired ${command.agentId} removed`,
+        ...(value['status'] === 'removed' ? [`removed ${command.agentId}`] : []),
+      ];
     case 'restartAgent':
       return [`restarted ${command.agentId} ${String(value['epoch'])}`];
     case 'createJoinToken':
@@ -72,14 +75,16 @@ export function ackedIsDurable(world: World): Observer {
     managerStarted(records) {
       proven = new Set((records as readonly ManagerRecord[]).flatMap(proofs));
       for (const [promise, command] of promised) {
-        if (!proven.has(promise)) world.fail(property, `${command} was acknowledged, after the crash "${promise}" is gone`);
+        if (!proven.has(promise))
+          world.fail(property, `${command} was acknowledged, after the crash "${promise}" is gone`);
       }
     },
     replied(command: ManagerCommand, result: CommandResult) {
       if (!result.ok) return;
       for (const promise of promises(command, result.value)) {
         promised.set(promise, command.kind);
-        if (!proven.has(promise)) world.fail(property, `${command.kind} is acknowledged, "${promise}" is not on disk`);
+        if (!proven.has(promise))
+          world.fail(property, `${command.kind} is acknowledged, "${promise}" is not on disk`);
       }
     },
   };

@@ -29,14 +29,16 @@ export function capacityNeverExceeded(world: World, fleet: Fleet): Observer {
         const now = (load.get(orchestratorId) ?? 0) + 1;
         load.set(orchestratorId, now);
         const limit = limits.get(orchestratorId) ?? 0;
-        if (now > limit) world.fail(property, `${orchestratorId} is given agent ${now}, its max_agents is ${limit}`);
+        if (now > limit)
+          world.fail(property, `${orchestratorId} is given agent ${now}, its max_agents is ${limit}`);
       }
     },
     processStarted({ host, agentId }) {
       const machine = fleet.hostNamed(host);
       const living = machine?.keeper?.processes.length ?? 0;
       const limit = machine?.maxAgents ?? 0;
-      if (living > limit) world.fail(property, `${agentId} starts on ${host} as process ${living}, its max_agents is ${limit}`);
+      if (living > limit)
+        world.fail(property, `${agentId} starts on ${host} as process ${living}, its max_agents is ${limit}`);
     },
   };
 }

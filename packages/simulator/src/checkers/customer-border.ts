@@ -19,21 +19,27 @@ export function customerBorder(world: World, fleet: Fleet): Observer {
         if (record.kind !== 'agentPlaced') continue;
         const of = agents.get(record.body.agentId);
         const on = orchestrators.get(record.body.orchestratorId);
-        if (of !== on) world.fail(property, `${record.body.agentId} of customer ${of} is placed at a machine of ${on}`);
+        if (of !== on)
+          world.fail(property, `${record.body.agentId} of customer ${of} is placed at a machine of ${on}`);
       }
     },
     orchestratorDurable(host, records) {
       for (const record of records) {
         if (record.kind !== 'targetCompleted') continue;
         for (const { agentId, spec } of record.body.entries) {
-          if (spec.customerId !== host.customerId) world.fail(property, `${host.name} of ${host.customerId} is told of ${agentId} of ${spec.customerId}`);
+          if (spec.customerId !== host.customerId)
+            world.fail(
+              property,
+              `${host.name} of ${host.customerId} is told of ${agentId} of ${spec.customerId}`,
+            );
         }
       }
     },
     processStarted({ agentId, host }) {
       const of = agents.get(agentId);
       const on = fleet.hostNamed(host)?.customerId;
-      if (of !== undefined && of !== on) world.fail(property, `${agentId} of customer ${of} starts on ${host} of ${on}`);
+      if (of !== undefined && of !== on)
+        world.fail(property, `${agentId} of customer ${of} starts on ${host} of ${on}`);
     },
   };
 }

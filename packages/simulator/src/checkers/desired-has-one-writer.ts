@@ -43,10 +43,13 @@ export function desiredHasOneWriter(world: World): Observer {
       for (const record of records) {
         if (record.kind !== 'targetCompleted' && record.kind !== 'targetChanged') continue;
         const { revision } = record.body;
-        if (revision < state.revision) world.fail(property, `${host.name} goes back from revision ${state.revision} to ${revision}`);
+        if (revision < state.revision)
+          world.fail(property, `${host.name} goes back from revision ${state.revision} to ${revision}`);
         state.revision = revision;
         if (record.kind === 'targetCompleted') {
-          const named = new Set([...record.body.entries, ...record.body.tombstones].map(({ agentId }) => agentId));
+          const named = new Set(
+            [...record.body.entries, ...record.body.tombstones].map(({ agentId }) => agentId),
+          );
           for (const agentId of named) state.entries.delete(agentId);
           for (const entry of record.body.entries) state.entries.set(entry.agentId, canonicalText(entry));
         } else {
@@ -69,7 +72,11 @@ export function desiredHasOneWriter(world: World): Observer {
         const present = new Map([...facts.entries].map(([id, entry]) => [id, canonicalText(entry)]));
         const same = facts.revision === state.revision && present.size === state.entries.size;
         const equal = same && [...present].every(([id, text]) => state.entries.get(id) === text);
-        if (!equal) world.fail(property, `${host.name}: what it holds at revision ${facts.revision} is not what its documents said`);
+        if (!equal)
+          world.fail(
+            property,
+            `${host.name}: what it holds at revision ${facts.revision} is not what its documents said`,
+          );
       }
     },
   };

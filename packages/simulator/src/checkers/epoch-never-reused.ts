@@ -17,7 +17,8 @@ export function epochNeverReused(world: World): Observer {
         if (record.kind !== 'agentPlaced') continue;
         const { agentId, epoch, orchestratorId } = record.body;
         const last = issued.get(agentId) ?? 0;
-        if (epoch <= last) world.fail(property, `epoch ${epoch} of ${agentId} given to ${orchestratorId} after ${last}`);
+        if (epoch <= last)
+          world.fail(property, `epoch ${epoch} of ${agentId} given to ${orchestratorId} after ${last}`);
         issued.set(agentId, epoch);
       }
     },

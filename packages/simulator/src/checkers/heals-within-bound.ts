@@ -28,7 +28,8 @@ export function unrest(fleet: Fleet): string | null {
       const local = fleet.hostNamed(process.host)?.daemon?.machine.facts.local.has(agentId) === true;
       const placement = facts.agents.get(agentId)?.placement;
       const wanted = placement?.phase === 'OPEN' && placement.epoch === process.epoch;
-      if (!local && !wanted) return `${agentId} ${process.epoch}.${process.sub} lives on ${process.host} and nobody wants it`;
+      if (!local && !wanted)
+        return `${agentId} ${process.epoch}.${process.sub} lives on ${process.host} and nobody wants it`;
     }
   }
   const open = [...facts.orders.values()].find((order) => {
@@ -36,7 +37,8 @@ export function unrest(fleet: Fleet): string | null {
     const held = isHeld(fleet.hostOf(order.orchestratorId), order.agentId);
     return order.outcome === null && orchestrator?.deregisteredAt === null && !held;
   });
-  if (open !== undefined) return `${open.what} order ${open.id} of ${open.agentId} has no outcome (${presence.of(open.orchestratorId)?.phase})`;
+  if (open !== undefined)
+    return `${open.what} order ${open.id} of ${open.agentId} has no outcome (${presence.of(open.orchestratorId)?.phase})`;
   return null;
 }
 
@@ -60,9 +62,11 @@ function hostUnrest(fleet: Fleet, host: Host): string | null {
   const present = presence.of(orchestrator.id);
   if (present?.phase !== 'eligible') return `${host.name} is not eligible but ${present?.phase ?? 'unknown'}`;
   const { revision, digest } = orchestrator.target;
-  if (present.ackedRevision !== revision) return `${host.name} has acknowledged ${present.ackedRevision} of ${revision}`;
+  if (present.ackedRevision !== revision)
+    return `${host.name} has acknowledged ${present.ackedRevision} of ${revision}`;
   const held = daemon.machine.facts;
-  if (held.revision !== revision || held.digest !== digest) return `${host.name} holds revision ${held.revision} of ${revision}`;
+  if (held.revision !== revision || held.digest !== digest)
+    return `${host.name} holds revision ${held.revision} of ${revision}`;
   if (held.outbox.size > 0) return `${host.name} has ${held.outbox.size} receipts nobody took`;
   return null;
 }
@@ -77,18 +81,23 @@ function agentUnrest(fleet: Fleet, agent: Agent): string | null {
   }
   if (placement === null) {
     const free = roomFor(fleet, agent);
-    return free === null ? null : `${agent.id} has no place although ${free} has room (${agent.unplacedReason})`;
+    return free === null
+      ? null
+      : `${agent.id} has no place although ${free} has room (${agent.unplacedReason})`;
   }
   if (placement.phase !== 'OPEN') return `${agent.id} is still closing`;
   const host = fleet.hostOf(placement.orchestratorId);
-  if (isHeld(host, agent.id)) return live.length === 0 ? null : `${agent.id} runs although its customer stopped it`;
+  if (isHeld(host, agent.id))
+    return live.length === 0 ? null : `${agent.id} runs although its customer stopped it`;
   const entry = facts.orchestrators.get(placement.orchestratorId)?.target.entries.get(agent.id);
   const outcome = facts.orders.get(entry?.orderId ?? '')?.outcome;
   const full = (host?.keeper?.processes.length ?? 0) >= (host?.maxAgents ?? 0);
   // The machine's own ceiling: the customer's own agents have taken the place.
   if (live.length === 0 && full && hasLocalAgents(host)) return null;
   const right = live.length === 1 && live[0]?.host === host?.name && live[0]?.epoch === placement.epoch;
-  return right ? null : `${agent.id} ${placement.epoch} should run on ${host?.name}, ${live.length} processes live (order ${outcome ?? 'open'})`;
+  return right
+    ? null
+    : `${agent.id} ${placement.epoch} should run on ${host?.name}, ${live.length} processes live (order ${outcome ?? 'open'})`;
 }
 
 const hasLocalAgents = (host: Host | undefined): boolean => (host?.daemon?.machine.facts.local.size ?? 0) > 0;
@@ -99,10 +108,16 @@ function roomFor(fleet: Fleet, agent: Agent): string | null {
   const needed = agent.constraints['required_capabilities'];
   const capabilities = Array.isArray(needed) ? needed : [];
   for (const orchestrator of facts.orchestrators.values()) {
-    if (orchestrator.customerId !== agent.customerId || orchestrator.deregisteredAt !== null || orchestrator.draining) continue;
+    if (
+      orchestrator.customerId !== agent.customerId ||
+      orchestrator.deregisteredAt !== null ||
+      orchestrator.draining
+    )
+      continue;
     if (agent.pinnedTo !== null && agent.pinnedTo !== orchestrator.id) continue;
     if (capabilities.some((word) => !orchestrator.capabilities.includes(word as string))) continue;
-    if (orchestrator.target.entries.size < orchestrator.maxAgents) return orchestrator.name;
+    const local = fleet.hostOf(orchestrator.id)?.daemon?.machine.facts.local.size ?? 0;
+    if (orchestrator.target.entries.size + local < orchestrator.maxAgents) return orchestrator.name;
   }
   return null;
 }

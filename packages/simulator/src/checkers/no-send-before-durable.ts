@@ -17,7 +17,10 @@ export function noSendBeforeDurable(world: World): Observer {
     const needed = required.get(effect);
     if (needed === undefined) world.fail(property, `${who} carries out a ${effect.kind} that no step pushed`);
     if (durable < needed) {
-      world.fail(property, `${who} carries out ${effect.kind} ${frame ?? ''} after ${needed} records, ${durable} are on disk`);
+      world.fail(
+        property,
+        `${who} carries out ${effect.kind} ${frame ?? ''} after ${needed} records, ${durable} are on disk`,
+      );
     }
   };
   return {

@@ -5,7 +5,7 @@
  * The in-flight time binds the manager's hand-over (another epoch); a person who declares a machine dead answers for it
  * himself, so a predecessor that ended by such a declaration is exempt. Clocks may be a hundredth off, so is the judgement.
  */
-import { agentTypes } from '../fleet.ts';
+import { agentTypes } from '../agent-types.ts';
 import type { Observer } from '../observer.ts';
 import type { World } from '../world.ts';
 
@@ -30,7 +30,10 @@ export function onePlacementRunsOnce(world: World): Observer {
     processStarted(process) {
       const { agentId, epoch, sub, host } = process;
       for (const other of world.processes.get(agentId) ?? []) {
-        world.fail(property, `${agentId} ${epoch}.${sub} starts on ${host} while ${other.epoch}.${other.sub} lives on ${other.host}`);
+        world.fail(
+          property,
+          `${agentId} ${epoch}.${sub} starts on ${host} while ${other.epoch}.${other.sub} lives on ${other.host}`,
+        );
       }
       const last = deaths.get(agentId);
       if (last === undefined || last.epoch === epoch || declaredDead.has(`${agentId} ${last.epoch}`)) return;

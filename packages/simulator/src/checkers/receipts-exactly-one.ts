@@ -11,6 +11,7 @@ import type { World } from '../world.ts';
 export function receiptsExactlyOne(world: World): Observer {
   const property = 'receipts-exactly-one';
   const issued = new Map<string, string>();
+  const issuedBy = new Map<string, Host>();
   const concluded = new Map<string, string>();
   const isHeld = (host: Host | undefined, agentId: string): boolean => {
     const facts = host?.daemon?.machine.facts;
@@ -32,9 +33,18 @@ export function receiptsExactlyOne(world: World): Observer {
         if (record.kind !== 'receiptIssued') continue;
         const { orderId, outcome } = record.body.receipt;
         const before = issued.get(orderId);
-        if (before !== undefined) world.fail(property, `${host.name} issues a second receipt for ${orderId}: ${before}, then ${outcome}`);
+        if (before !== undefined)
+          world.fail(
+            property,
+            `${host.name} issues a second receipt for ${orderId}: ${before}, then ${outcome}`,
+          );
         issued.set(orderId, outcome);
+        issuedBy.set(orderId, host);
       }
+    },
+    hostWiped(host) {
+      // It cannot know what it said before; the manager takes the first word.
+      for (const [orderId, by] of issuedBy) if (by === host) issued.delete(orderId);
     },
     atEnd(fleet: Fleet) {
       const { facts } = fleet.manager.machine;
@@ -42,7 +52,10 @@ export function receiptsExactlyOne(world: World): Observer {
         const gone = facts.orchestrators.get(order.orchestratorId)?.deregisteredAt !== null;
         const host = fleet.hostOf(order.orchestratorId);
         if (order.outcome !== null || gone || host === undefined || isHeld(host, order.agentId)) continue;
-        world.fail(property, `${order.what} order ${order.id} of ${order.agentId} at ${host.name} has no outcome after everything healed`);
+        world.fail(
+          property,
+          `${order.what} order ${order.id} of ${order.agentId} at ${host.name} has no outcome after everything healed`,
+        );
       }
     },
   };

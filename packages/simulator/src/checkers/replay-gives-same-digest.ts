@@ -4,15 +4,15 @@
  * part of this property.)
  */
 import { canonicalText, type JournalRecord } from '@muster/core';
+import { validateConfig } from '../agent-types.ts';
 import type { Fleet } from '../fleet.ts';
 import type { JournalDisk } from '../journal-disk.ts';
 import {
-  type ManagerSnapshot,
   ManagerMachine,
+  type ManagerSnapshot,
   OrchestratorMachine,
   type OrchestratorSnapshot,
 } from '../machines.ts';
-import { validateConfig } from '../fleet.ts';
 import type { Observer } from '../observer.ts';
 import { randomPort } from '../random.ts';
 import { sha256, type World } from '../world.ts';
@@ -26,7 +26,10 @@ export function replayGivesSameDigest(world: World): Observer {
     if (a === b) return;
     let at = 0;
     while (a[at] === b[at]) at += 1;
-    world.fail(property, `${who} rebuilt from ${from} differs: …${a.slice(at - 60, at + 60)}… / …${b.slice(at - 60, at + 60)}…`);
+    world.fail(
+      property,
+      `${who} rebuilt from ${from} differs: …${a.slice(at - 60, at + 60)}… / …${b.slice(at - 60, at + 60)}…`,
+    );
   };
   /** Records after the snapshot, durable or on the way. */
   const tail = (disk: JournalDisk): { snapshotText: string | null; records: readonly JournalRecord[] } => {
@@ -44,7 +47,11 @@ export function replayGivesSameDigest(world: World): Observer {
     judge('the manager', living, all.snapshot(), 'its journal');
     const { snapshotText, records } = tail(manager.disk);
     if (snapshotText === null) return;
-    const short = new ManagerMachine({ ...base, snapshot: JSON.parse(snapshotText) as ManagerSnapshot, records });
+    const short = new ManagerMachine({
+      ...base,
+      snapshot: JSON.parse(snapshotText) as ManagerSnapshot,
+      records,
+    });
     judge('the manager', living, short.snapshot(), 'its snapshot and journal');
   };
   const inspectHosts = (fleet: Fleet): void => {
@@ -57,7 +64,12 @@ export function replayGivesSameDigest(world: World): Observer {
       const { snapshotText, records } = tail(disk);
       if (snapshotText === null) continue;
       const snapshot = JSON.parse(snapshotText) as OrchestratorSnapshot;
-      judge(name, living, new OrchestratorMachine({ ...base, snapshot, records }).snapshot(), 'its snapshot and journal');
+      judge(
+        name,
+        living,
+        new OrchestratorMachine({ ...base, snapshot, records }).snapshot(),
+        'its snapshot and journal',
+      );
     }
   };
   return {

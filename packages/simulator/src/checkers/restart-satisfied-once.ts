@@ -16,15 +16,21 @@ export function restartSatisfiedOnce(world: World): Observer {
       for (const effect of effects) {
         if (effect.kind === 'spawn') {
           const entry = entries?.get(effect.agentId);
-          if (entry?.epoch === effect.epoch) satisfied.set(`${host.name} ${effect.agentId} ${effect.epoch}`, entry.restarts);
+          if (entry?.epoch === effect.epoch)
+            satisfied.set(`${host.name} ${effect.agentId} ${effect.epoch}`, entry.restarts);
         }
         if (effect.kind !== 'stopProcess' || effect.reason !== 'restart ordered') continue;
         const entry = entries?.get(effect.agentId);
-        const living = [...(world.processes.get(effect.agentId) ?? [])].find((process) => process.host === host.name);
+        const living = [...(world.processes.get(effect.agentId) ?? [])].find(
+          (process) => process.host === host.name,
+        );
         if (entry === undefined || living?.epoch !== entry.epoch) continue;
         const already = satisfied.get(`${host.name} ${effect.agentId} ${entry.epoch}`) ?? 0;
         if (already >= entry.restarts && living.requested === false) {
-          world.fail(property, `${host.name} stops ${effect.agentId} ${living.epoch}.${living.sub} for restart ${entry.restarts}, which it was started for`);
+          world.fail(
+            property,
+            `${host.name} stops ${effect.agentId} ${living.epoch}.${living.sub} for restart ${entry.restarts}, which it was started for`,
+          );
         }
       }
     },

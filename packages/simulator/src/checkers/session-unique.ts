@@ -14,7 +14,8 @@ export function sessionUnique(world: World): Observer {
       if (effect.kind !== 'send' || effect.frame.t !== 'welcome') return;
       const { session } = effect.frame;
       const before = granted.get(session);
-      if (before !== undefined) world.fail(property, `session ${session} is granted on ${effect.link} and was on ${before}`);
+      if (before !== undefined)
+        world.fail(property, `session ${session} is granted on ${effect.link} and was on ${before}`);
       granted.set(session, effect.link);
     },
     inspect(fleet) {

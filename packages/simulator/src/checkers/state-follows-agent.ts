@@ -21,7 +21,8 @@ export function stateFollowsAgent(world: World, fleet: Fleet): Observer {
       }
     },
     managerStepped(input) {
-      if (input.kind === 'frame' && input.frame.t === 'stopped' && input.frame.stateError !== null) givenUp.add(input.frame.agentId);
+      if (input.kind === 'frame' && input.frame.t === 'stopped' && input.frame.stateError !== null)
+        givenUp.add(input.frame.agentId);
     },
     stateWritten(agentId, content) {
       expected.set(agentId, content);
@@ -31,7 +32,10 @@ export function stateFollowsAgent(world: World, fleet: Fleet): Observer {
       if (givenUp.delete(agentId)) expected.set(agentId, found);
       const written = expected.get(agentId) ?? null;
       if (found === written) return;
-      world.fail(property, `${agentId} ${epoch}.${sub} starts on ${host} from state ${found}, it last wrote ${written}`);
+      world.fail(
+        property,
+        `${agentId} ${epoch}.${sub} starts on ${host} from state ${found}, it last wrote ${written}`,
+      );
     },
   };
 }

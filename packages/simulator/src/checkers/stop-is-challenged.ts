@@ -21,13 +21,17 @@ export function stopIsChallenged(world: World): Observer {
     if (record.kind !== 'placementReleased') return;
     const { agentId, epoch, how } = record.body;
     if (how === 'declared-dead') {
-      if (!mayDeclareDead(input)) world.fail(property, `${agentId} ${epoch} is taken from its machine by a ${input.kind}`);
+      if (!mayDeclareDead(input))
+        world.fail(property, `${agentId} ${epoch} is taken from its machine by a ${input.kind}`);
       return;
     }
     const frame = input.kind === 'frame' && input.frame.t === 'stopped' ? input.frame : null;
     const answers = frame !== null && frame.agentId === agentId && frame.epoch === epoch;
     if (!answers || asked.get(`${agentId} ${epoch}`)?.has(frame.query) !== true) {
-      world.fail(property, `${agentId} ${epoch} is released by ${frame === null ? input.kind : 'an unasked "stopped"'}`);
+      world.fail(
+        property,
+        `${agentId} ${epoch} is released by ${frame === null ? input.kind : 'an unasked "stopped"'}`,
+      );
     }
   };
   return {
@@ -37,7 +41,8 @@ export function stopIsChallenged(world: World): Observer {
     },
     managerStepped(input, effects) {
       for (const effect of effects) {
-        if (effect.kind === 'append') for (const record of effect.records) judge(record as ManagerRecord, input);
+        if (effect.kind === 'append')
+          for (const record of effect.records) judge(record as ManagerRecord, input);
         if (effect.kind !== 'order' || effect.body.kind !== 'stopQuery') continue;
         const { agentId, epoch, query } = effect.body.stopQuery;
         const key = `${agentId} ${epoch}`;

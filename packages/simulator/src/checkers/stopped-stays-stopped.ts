@@ -30,7 +30,11 @@ export function stoppedStaysStopped(world: World): Observer {
         released.set(agentId, Math.max(epoch, released.get(agentId) ?? 0));
         if (how !== 'confirmed') continue;
         for (const process of world.processes.get(agentId) ?? []) {
-          if (process.epoch <= epoch) world.fail(property, `${agentId} ${epoch} is released as confirmed while ${process.epoch}.${process.sub} lives on ${process.host}`);
+          if (process.epoch <= epoch)
+            world.fail(
+              property,
+              `${agentId} ${epoch} is released as confirmed while ${process.epoch}.${process.sub} lives on ${process.host}`,
+            );
         }
       }
     },
@@ -45,7 +49,10 @@ export function stoppedStaysStopped(world: World): Observer {
       for (const effect of effects) {
         if (effect.kind === 'append') note(held, effect.records as readonly OrchestratorRecord[]);
         if (effect.kind !== 'spawn' || !(held.has(EVERYTHING) || held.has(effect.agentId))) continue;
-        world.fail(property, `${host.name} decides to start ${effect.agentId}, which its customer has stopped`);
+        world.fail(
+          property,
+          `${host.name} decides to start ${effect.agentId}, which its customer has stopped`,
+        );
       }
     },
     localReplied(host, command, result) {
@@ -61,7 +68,8 @@ export function stoppedStaysStopped(world: World): Observer {
     },
     processStarted({ agentId, epoch, sub, host }) {
       const last = released.get(agentId) ?? 0;
-      if (epoch <= last) world.fail(property, `${agentId} ${epoch}.${sub} starts on ${host}; epoch ${last} was released`);
+      if (epoch <= last)
+        world.fail(property, `${agentId} ${epoch}.${sub} starts on ${host}; epoch ${last} was released`);
     },
   };
 }

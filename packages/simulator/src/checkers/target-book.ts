@@ -45,7 +45,11 @@ export class TargetBook {
       }
       case 'agentRestartOrdered': {
         const entry = this.#entryOf(record.body.agentId);
-        return this.#put(record.body.agentId, { ...entry, orderId: record.body.orderId, restarts: entry.restarts + 1 });
+        return this.#put(record.body.agentId, {
+          ...entry,
+          orderId: record.body.orderId,
+          restarts: entry.restarts + 1,
+        });
       }
       case 'placementClosing': {
         const entry = this.#entryOf(record.body.agentId);
@@ -93,7 +97,8 @@ export class TargetBook {
   }
   #entryOf(agentId: string): Entry {
     const entry = this.#entriesOf(this.#holder.get(agentId) ?? '').get(agentId);
-    if (entry === undefined) throw new Error(`the manager's journal changes ${agentId}, which it has not placed`);
+    if (entry === undefined)
+      throw new Error(`the manager's journal changes ${agentId}, which it has not placed`);
     return entry;
   }
   #put(agentId: string, entry: Entry): void {

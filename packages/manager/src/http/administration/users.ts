@@ -104,16 +104,18 @@ async function changeable(
     const { mono } = clock.now();
     const waitMs = services.signInLimiter.begin(caller.user.name, address, mono);
     if (waitMs > 0) throw tooMany(waitMs);
-    const fits = await services.passwords.fits(
-      new Secret(body.current_password ?? ''),
-      caller.user.passwordHash,
-    );
-    if (!fits)
+    let fits = false;
+    try {
+      fits = await services.passwords.fits(new Secret(body.current_password ?? ''), caller.user.passwordHash);
+    } finally {
+      services.signInLimiter.end(caller.user.name, address, mono, fits);
+    }
+    if (!fits) {
       throw new MusterError(
         'forbidden',
         'To change your own password, send the present one as current_password.',
       );
-    services.signInLimiter.succeeded(caller.user.name, address, mono);
+    }
   }
   keepAnAdministrator(services, caller.user, body);
   return caller.user;

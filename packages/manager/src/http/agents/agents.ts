@@ -136,7 +136,7 @@ async function act(
     agent_id: agentId,
     status: kind === 'removeAgent' && status !== 'removed' ? 'removing' : status,
     connected: containerId === null ? true : links.isConnected(containerId),
-    confirmed: goal[kind].includes(String(value['status'] ?? status)),
+    confirmed: goal[kind].includes(typeof value['status'] === 'string' ? value['status'] : status),
     container_id: containerId,
     epoch: agent?.epoch ?? before.epoch,
   };

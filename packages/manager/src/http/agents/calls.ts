@@ -22,6 +22,11 @@ const READ_LIMIT_MS = 10_000;
 const FOLLOWER_LIMIT_BYTES = 1_048_576;
 
 export function registerAgentCalls(app: App, services: Services): void {
+  registerReading(app, services);
+  registerCommand(app, services);
+}
+
+function registerReading(app: App, services: Services): void {
   const { engine, links } = services;
   const { machine } = engine;
   const logs = {
@@ -67,6 +72,11 @@ export function registerAgentCalls(app: App, services: Services): void {
       return { agent_id: agent.id, state: value ?? null };
     },
   );
+}
+
+function registerCommand(app: App, services: Services): void {
+  const { engine, links } = services;
+  const { machine } = engine;
   const command = {
     tags,
     summary: 'Send a command to an agent',
@@ -85,7 +95,11 @@ export function registerAgentCalls(app: App, services: Services): void {
       const fields = { agentId: agent.id, verb, by: actor.id, requestId: request.id };
       engine.note({ level: 'info', event: 'agent.command', fields });
       const limitMs = timeout_ms ?? READ_LIMIT_MS;
-      const call = { op: 'command', args: { agentId: agent.id, verb, args: args ?? {} }, limitMs } as const;
+      const call = {
+        op: 'command',
+        args: { agentId: agent.id, verb, args: args ?? {}, timeoutMs: limitMs },
+        limitMs,
+      } as const;
       const value = await links.call(holderOf(agent), call);
       return { success: true as const, agent_id: agent.id, verb, result: value ?? null };
     },

@@ -19,7 +19,11 @@ import { findOrchestrator, IdParams } from '../lookup.ts';
 const tags = ['containers'];
 
 export function registerContainers(app: App, services: Services): void {
-  const { engine, hub } = services;
+  registerReading(app, services);
+  registerControl(app, services);
+}
+
+function registerReading(app: App, { engine }: Services): void {
   const { machine } = engine;
   app.get(
     '/api/v1/cluster/containers',
@@ -50,6 +54,10 @@ export function registerContainers(app: App, services: Services): void {
     (request) =>
       containerDetailOf(machine, findOrchestrator(machine, callerIn(request).actor, request.params.id)),
   );
+}
+
+function registerControl(app: App, { engine, hub }: Services): void {
+  const { machine } = engine;
   app.post(
     '/api/v1/cluster/containers/:id/drain',
     {

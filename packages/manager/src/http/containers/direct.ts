@@ -18,7 +18,11 @@ const tags = ['containers'];
 const DEFAULT_MAX_AGENTS = 10;
 
 export function registerDirectContainers(app: App, services: Services): void {
-  const { engine, settings } = services;
+  registerRegistration(app, services);
+  registerHeartbeat(app, services);
+}
+
+function registerRegistration(app: App, { engine, settings }: Services): void {
   app.post(
     '/api/v1/cluster/containers/register',
     {
@@ -55,6 +59,9 @@ export function registerDirectContainers(app: App, services: Services): void {
       };
     },
   );
+}
+
+function registerHeartbeat(app: App, { engine }: Services): void {
   app.post(
     '/api/v1/cluster/containers/:id/heartbeat',
     {

@@ -19,8 +19,12 @@ import { findAgent, IdParams } from '../lookup.ts';
 const tags = ['deployments'];
 
 export function registerDeployments(app: App, services: Services): void {
+  registerOrders(app, services);
+  registerReading(app, services);
+}
+
+function registerOrders(app: App, services: Services): void {
   const { engine } = services;
-  const { machine } = engine;
   app.post(
     '/api/v1/cluster/agents/deploy',
     {
@@ -40,33 +44,6 @@ export function registerDeployments(app: App, services: Services): void {
         throw new MusterError('not-found', `Customer ${JSON.stringify(customerId)} does not exist.`);
       }
       return deployedOf(services, await engine.command(actor, deployCommandOf(request.body)));
-    },
-  );
-  app.get(
-    '/api/v1/cluster/agents/deployments',
-    {
-      config: { access: 'viewer' },
-      schema: { tags, summary: 'Which agent is on which container', response: { 200: Deployments } },
-    },
-    (request) => {
-      const placed = agentsFor(machine, callerIn(request).actor).flatMap(({ id, placement }) =>
-        placement === null ? [] : [[id, placement.orchestratorId] as const],
-      );
-      return Object.fromEntries(placed);
-    },
-  );
-  app.get(
-    '/api/v1/cluster/agents/:id/deployment',
-    {
-      config: { access: 'viewer' },
-      schema: { tags, summary: 'Where one agent is', params: IdParams, response: { 200: Deployment } },
-    },
-    (request) => {
-      const agent = findAgent(machine, callerIn(request).actor, request.params.id);
-      const deployment = deploymentOf(machine, agent);
-      if (deployment === undefined)
-        throw new MusterError('not-found', `Agent ${agent.id} is not placed anywhere at the moment.`);
-      return deployment;
     },
   );
   app.post(
@@ -98,6 +75,37 @@ export function registerDeployments(app: App, services: Services): void {
         to_container: String(value['to']),
         complete: value['complete'] === true,
       };
+    },
+  );
+}
+
+function registerReading(app: App, { engine }: Services): void {
+  const { machine } = engine;
+  app.get(
+    '/api/v1/cluster/agents/deployments',
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'Which agent is on which container', response: { 200: Deployments } },
+    },
+    (request) => {
+      const placed = agentsFor(machine, callerIn(request).actor).flatMap(({ id, placement }) =>
+        placement === null ? [] : [[id, placement.orchestratorId] as const],
+      );
+      return Object.fromEntries(placed);
+    },
+  );
+  app.get(
+    '/api/v1/cluster/agents/:id/deployment',
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'Where one agent is', params: IdParams, response: { 200: Deployment } },
+    },
+    (request) => {
+      const agent = findAgent(machine, callerIn(request).actor, request.params.id);
+      const deployment = deploymentOf(machine, agent);
+      if (deployment === undefined)
+        throw new MusterError('not-found', `Agent ${agent.id} is not placed anywhere at the moment.`);
+      return deployment;
     },
   );
 }

@@ -60,9 +60,13 @@ export function registerJoin(app: App, services: Services): void {
     const account = `join ${request.body.token_id ?? 'password'}`;
     const waitMs = services.joinLimiter.begin(account, request.ip, mono);
     if (waitMs > 0) throw tooMany(waitMs);
-    const { actor, command } = await enrolmentOf(services, request.body, request);
-    const value = await engine.command(actor, command);
-    services.joinLimiter.succeeded(account, request.ip, mono);
+    let value: Readonly<Record<string, unknown>> | undefined;
+    try {
+      const { actor, command } = await enrolmentOf(services, request.body, request);
+      value = await engine.command(actor, command);
+    } finally {
+      services.joinLimiter.end(account, request.ip, mono, value !== undefined);
+    }
     return {
       orchestrator_id: String(value['orchestratorId']),
       customer_id: String(value['customerId']),

@@ -2,6 +2,7 @@
  * Sign-in with a name and a password. Wrong name and wrong password answer alike, take alike and count alike.
  */
 import { LoginRequest, MusterError, TokenAnswer, TokenForm, WhoAmI } from '@muster/contract';
+import type { User } from '@muster/core/manager';
 import { Secret } from '@muster/runtime';
 import type { FastifyRequest } from 'fastify';
 import { userNamed } from '../../auth/callers.ts';
@@ -78,22 +79,37 @@ async function signIn(
   password: Secret,
   request: FastifyRequest,
 ): Promise<TokenAnswer> {
-  const { engine, signInLimiter, passwords, tokens, measures } = services;
+  const { engine, signInLimiter, tokens, measures } = services;
   const { mono } = engine.clock.now();
   const waitMs = signInLimiter.begin(name, request.ip, mono);
   if (waitMs > 0) {
     measures.refusedSignIns.add(1, { reason: 'limited' });
     throw tooMany(waitMs);
   }
-  const before = userNamed(engine.machine.facts, name);
-  const fits = await passwords.fits(password, before?.passwordHash);
-  // Looked up again: the user may have changed while the hash was computed.
-  const user = before === undefined ? undefined : engine.machine.facts.users.get(before.id);
-  if (!fits || user === undefined || user.passwordHash !== before?.passwordHash) {
+  let user: User | undefined;
+  try {
+    user = await userWith(services, name, password);
+  } finally {
+    signInLimiter.end(name, request.ip, engine.clock.now().mono, user !== undefined);
+  }
+  if (user === undefined) {
     measures.refusedSignIns.add(1, { reason: 'credentials' });
     throw new MusterError('bad-credentials', 'Name or password is wrong.');
   }
-  signInLimiter.succeeded(name, request.ip, mono);
   const token = await tokens.issue(user.id, user.tokenVersion, engine.clock.now().wall);
   return { access_token: token, token_type: 'bearer', expires_in: Math.floor(tokens.lifetimeMs / 1000) };
+}
+
+/** The user whose name and password these are; otherwise undefined, after the same time. */
+async function userWith(
+  { engine, passwords }: Services,
+  name: string,
+  password: Secret,
+): Promise<User | undefined> {
+  const { facts } = engine.machine;
+  const before = userNamed(facts, name);
+  const fits = await passwords.fits(password, before?.passwordHash);
+  // Looked up again: the user may have changed while the hash was computed.
+  const user = before === undefined ? undefined : facts.users.get(before.id);
+  return fits && user?.passwordHash === before?.passwordHash ? user : undefined;
 }
