@@ -57,7 +57,10 @@ function startUp(data: string, ...flags: string[]): Up {
 }
 
 /** Waits for a condition; the limit only ends a hang. */
-async function until<Value>(what: string, look: () => Promise<Value | undefined> | Value | undefined): Promise<Value> {
+async function until<Value>(
+  what: string,
+  look: () => Promise<Value | undefined> | Value | undefined,
+): Promise<Value> {
   const giveUpAt = Date.now() + 90_000;
   for (;;) {
     const value = await look();
@@ -68,7 +71,10 @@ async function until<Value>(what: string, look: () => Promise<Value | undefined>
 }
 
 async function signedIn(up: Up, data: string): Promise<{ url: string; agents: () => Promise<Agent[]> }> {
-  const url = await until(`the URL in: ${up.output()}`, () => /Manager at (http:\S+?)\. /.exec(up.output())?.[1]);
+  const url = await until(
+    `the URL in: ${up.output()}`,
+    () => /Manager at (http:\S+?)\. /.exec(up.output())?.[1],
+  );
   const password = readFileSync(join(data, 'manager', 'secrets', 'admin-password'), 'utf8').trim();
   const answer = await fetch(`${url}/api/v1/auth/login`, {
     method: 'POST',
@@ -77,7 +83,9 @@ async function signedIn(up: Up, data: string): Promise<{ url: string; agents: ()
   });
   const { access_token: token } = (await answer.json()) as { access_token: string };
   const agents = async (): Promise<Agent[]> => {
-    const list = await fetch(`${url}/api/v1/cluster/agents`, { headers: { authorization: `Bearer ${token}` } });
+    const list = await fetch(`${url}/api/v1/cluster/agents`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
     return (await list.json()) as Agent[];
   };
   return { url, agents };
@@ -176,7 +184,9 @@ describe('muster up', () => {
     await first.ended;
     const second = startUp(data);
     const after = await threeRunning((await signedIn(second, data)).agents);
-    expect(after.map(({ agent_id }) => agent_id).sort()).toEqual(before.map(({ agent_id }) => agent_id).sort());
+    expect(after.map(({ agent_id }) => agent_id).sort()).toEqual(
+      before.map(({ agent_id }) => agent_id).sort(),
+    );
     expect(before.filter(({ pid }) => isAlive(pid as number))).toEqual([]);
     second.process.kill('SIGKILL');
     await second.ended;

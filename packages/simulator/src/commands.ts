@@ -119,6 +119,8 @@ function sayCoverage(counters: ReadonlyMap<string, number>, all: boolean): void 
 
 /** Plant every known bug in turn; each must be found within its bound. */
 export async function huntMutants(shape: Shape, threads: number): Promise<number> {
+  // A scenario that fails without a planted bug would find every one of them.
+  if (sayScenarios() > 0) return 1;
   const found = new Map<string, { by: string; property: string }>();
   for (const { name } of mutants) {
     for (const scenario of scenarios) {

@@ -13,6 +13,7 @@ const hints: Readonly<Record<string, number>> = {
   'ceiling-ignored': 31,
   'stopped-unchallenged': 9,
   'receipt-repeated': 10,
+  'retry-forgotten': 19,
   'session-reused': 5,
   'tombstone-forgotten': 5,
   'lost-moves': 4,

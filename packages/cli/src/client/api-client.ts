@@ -41,7 +41,11 @@ export class ApiClient {
     return this.#json('GET', path, query === undefined ? {} : { query });
   }
 
-  post<Answer>(path: string, body: unknown = {}, options: Omit<RequestOptions, 'body'> = {}): Promise<Answer> {
+  post<Answer>(
+    path: string,
+    body: unknown = {},
+    options: Omit<RequestOptions, 'body'> = {},
+  ): Promise<Answer> {
     return this.#json('POST', path, { ...options, body });
   }
 

@@ -4,10 +4,11 @@
  * `-o json` prints what the API answered, unchanged; tables are for people. Everything that came over the wire is made
  * harmless before it reaches a terminal.
  */
+
+import type { Services } from '../services.ts';
 import { type Paint, paintFor } from '../terminal/paint.ts';
 import { type Column, tableLines } from '../terminal/table.ts';
 import { printable } from '../terminal/text.ts';
-import type { Services } from '../services.ts';
 import { ApiClient } from './api-client.ts';
 import { Credentials } from './credentials.ts';
 import { managerUrl, tokenFor } from './manager-url.ts';
@@ -86,7 +87,10 @@ export function openClient(services: Services, options: ClientOptions): ClientCo
   return { services, api: managerClient(url, token), print: new Printer(services, options) };
 }
 
-export function managerClient(url: string, token?: ConstructorParameters<typeof ApiClient>[0]['token']): ApiClient {
+export function managerClient(
+  url: string,
+  token?: ConstructorParameters<typeof ApiClient>[0]['token'],
+): ApiClient {
   return new ApiClient({
     url,
     token,

@@ -36,7 +36,9 @@ export async function createToken({ api, print }: ClientContext, options: TokenO
   const created = await api.post<JoinTokenCreated>(tokensPath, request);
   if (print.isJson) return print.json(created);
   print.line(created.token);
-  print.remark(`Shown only now, valid once, expires ${relativeTime(created.expires_at, print.nowMs)}. On the customer's machine:`);
+  print.remark(
+    `Shown only now, valid once, expires ${relativeTime(created.expires_at, print.nowMs)}. On the customer's machine:`,
+  );
   for (const line of created.command.split('\n')) print.remark(`  ${line}`);
 }
 
@@ -81,7 +83,10 @@ export async function addCustomer(
   const request: CustomerRequest = { id, ...(name === undefined ? {} : { name }) };
   const answer = await api.post<CustomerAnswer>('/api/v1/customers', request);
   if (print.isJson) print.json(answer);
-  else print.line(`Customer ${printable(answer.id)} is there. Make its join token: muster token create --customer ${printable(answer.id)}`);
+  else
+    print.line(
+      `Customer ${printable(answer.id)} is there. Make its join token: muster token create --customer ${printable(answer.id)}`,
+    );
 }
 
 export async function listUsers({ api, print }: ClientContext): Promise<void> {

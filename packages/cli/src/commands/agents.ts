@@ -1,12 +1,7 @@
 /** Commands about agents: `ps`, `show`, `stop`, `start`, `restart`, `rm`, `migrate`, `command`. */
-import type {
-  Agent,
-  AgentActionAnswer,
-  AgentDetail,
-  CommandAnswer,
-  MigrateAnswer,
-} from '@muster/contract';
+
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Agent, AgentActionAnswer, AgentDetail, CommandAnswer, MigrateAnswer } from '@muster/contract';
 import type { ApiClient } from '../client/api-client.ts';
 import { confirm } from '../client/ask.ts';
 import type { ClientContext } from '../client/context.ts';
@@ -19,7 +14,8 @@ import { printable } from '../terminal/text.ts';
 import { statusText } from '../terminal/words.ts';
 import { parseObject } from './configuration.ts';
 
-const agentPath = (id: string, rest = ''): string => `/api/v1/cluster/agents/${encodeURIComponent(id)}${rest}`;
+const agentPath = (id: string, rest = ''): string =>
+  `/api/v1/cluster/agents/${encodeURIComponent(id)}${rest}`;
 
 export interface PsOptions {
   readonly on?: string;
@@ -82,7 +78,9 @@ export async function show({ api, print }: ClientContext, wanted: string): Promi
     ['created', `${relativeTime(agent.created_at, print.nowMs)} by ${agent.created_by}`],
     ['config', JSON.stringify(agent.config)],
   ];
-  print.line(`${printable(agent.name)}  ${statusText('agent', agent.status, print.paint)}  ${printable(agent.detail)}`);
+  print.line(
+    `${printable(agent.name)}  ${statusText('agent', agent.status, print.paint)}  ${printable(agent.detail)}`,
+  );
   for (const [name, value] of facts) print.line(`  ${name.padEnd(15)} ${printable(value)}`);
   for (const [name, value] of Object.entries(agent.metrics)) {
     print.line(`  ${print.paint('dim', printable(name).padEnd(15))} ${metricText(name, value)}`);
@@ -138,12 +136,17 @@ export async function act(
 const restartLimitMs = 30_000;
 
 /** The API answers a restart at once: looks until a new process runs, or time is up. */
-async function untilRestarted(api: ApiClient, before: Agent, answer: AgentActionAnswer): Promise<AgentActionAnswer> {
+async function untilRestarted(
+  api: ApiClient,
+  before: Agent,
+  answer: AgentActionAnswer,
+): Promise<AgentActionAnswer> {
   const giveUpAt = performance.now() + restartLimitMs;
   while (answer.connected && performance.now() < giveUpAt) {
     const now = await api.get<Agent>(agentPath(before.agent_id));
     const runs = (now.status === 'running' || now.status === 'healthy') && now.fresh;
-    if (runs && now.pid !== null && now.pid !== before.pid) return { ...answer, status: now.status, confirmed: true };
+    if (runs && now.pid !== null && now.pid !== before.pid)
+      return { ...answer, status: now.status, confirmed: true };
     await delay(200);
   }
   return answer;
@@ -161,7 +164,11 @@ export interface MigrateOptions {
   readonly state: boolean;
 }
 
-export async function migrate({ api, print }: ClientContext, wanted: string, options: MigrateOptions): Promise<void> {
+export async function migrate(
+  { api, print }: ClientContext,
+  wanted: string,
+  options: MigrateOptions,
+): Promise<void> {
   const agent = await findAgent(api, wanted);
   const target = options.to === undefined ? undefined : await findNode(api, options.to);
   const answer = await api.post<MigrateAnswer>(

@@ -53,7 +53,8 @@ export function setValue(configuration: Configuration, assignment: string): void
   let place = configuration;
   for (const key of keys) {
     const inner = place[key];
-    if (inner !== undefined && !isRecord(inner)) throw usageFailure(`--set ${assignment}: ${key} is no object`);
+    if (inner !== undefined && !isRecord(inner))
+      throw usageFailure(`--set ${assignment}: ${key} is no object`);
     const next: Configuration = { ...inner };
     place[key] = next;
     place = next;

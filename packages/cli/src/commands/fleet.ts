@@ -1,11 +1,5 @@
 /** Commands about the fleet: `status`, `nodes`, `drain`, `undrain`, `node rm`, `types`. */
-import type {
-  AgentType,
-  Container,
-  DoneAnswer,
-  DrainAnswer,
-  Overview,
-} from '@muster/contract';
+import type { AgentType, Container, DoneAnswer, DrainAnswer, Overview } from '@muster/contract';
 import { confirm } from '../client/ask.ts';
 import type { ClientContext } from '../client/context.ts';
 import { findNode } from '../client/find.ts';
@@ -26,13 +20,18 @@ export async function status({ api, print }: ClientContext): Promise<void> {
     `orchestrators  ${cluster.active_containers} active of ${cluster.registered_containers} registered (${cores})`,
   );
   const statuses = Object.entries(deployments.agent_statuses).filter(([, count]) => count > 0);
-  const parts = statuses.map(([each, count]) => statusText('agent', `${each} ${count}`, (_format, text) => text))
+  const parts = statuses
+    .map(([each, count]) => statusText('agent', `${each} ${count}`, (_format, text) => text))
     .map((text, index) => colourOf(statuses[index]?.[0] ?? '', text, print.paint));
   print.line(`agents         ${deployments.total_agents}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`);
   print.line(`health         ${cluster.cluster_health}`);
 }
 
-function colourOf(word: string, text: string, paint: (format: 'green' | 'yellow', text: string) => string): string {
+function colourOf(
+  word: string,
+  text: string,
+  paint: (format: 'green' | 'yellow', text: string) => string,
+): string {
   const bare = text.replace(/^\? /, '');
   return paint(isGood(word) ? 'green' : 'yellow', bare);
 }
@@ -44,7 +43,11 @@ export interface NodesOptions {
 export async function nodes({ api, print }: ClientContext, { all }: NodesOptions): Promise<void> {
   const list = await api.get<Container[]>('/api/v1/cluster/containers', { include_inactive: true });
   const shown = all === true ? list : list.filter(({ status: word }) => word !== 'deregistered');
-  print.list(nodeColumns(print), shown, 'No orchestrator has joined yet. Make a join token with: muster token create');
+  print.list(
+    nodeColumns(print),
+    shown,
+    'No orchestrator has joined yet. Make a join token with: muster token create',
+  );
 }
 
 function nodeColumns({ paint, nowMs }: ClientContext['print']): Column<Container>[] {
@@ -85,7 +88,11 @@ export async function drain(
   const answer = await api.post<DrainAnswer>(path, body);
   if (print.isJson) return print.json(answer);
   const name = printable(node.container_name);
-  print.line(draining ? `${name} takes no new agents; muster undrain ${name} lifts this.` : `${name} takes new agents again.`);
+  print.line(
+    draining
+      ? `${name} takes no new agents; muster undrain ${name} lifts this.`
+      : `${name} takes new agents again.`,
+  );
 }
 
 export interface RemoveNodeOptions {

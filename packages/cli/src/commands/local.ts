@@ -91,7 +91,8 @@ export async function localStatus(services: Services, options: LocalOptions): Pr
   for (const [name, value] of Object.entries(status)) {
     if (isRecord(value)) {
       print.line(`${printable(name)}:`);
-      for (const [inner, each] of Object.entries(value)) print.line(`  ${printable(inner).padEnd(22)} ${factText(each)}`);
+      for (const [inner, each] of Object.entries(value))
+        print.line(`  ${printable(inner).padEnd(22)} ${factText(each)}`);
     } else print.line(`${printable(name).padEnd(24)} ${factText(value)}`);
   }
 }
@@ -112,10 +113,16 @@ export async function localAgents(services: Services, options: LocalOptions): Pr
   const columns: Column<Facts>[] = [
     { title: 'ID', cell: (agent) => text(agent, 'agent_id') },
     { title: 'TYPE', cell: (agent) => text(agent, 'agent_type') },
-    { title: 'STATUS', cell: (agent) => statusText('agent', String(agent['status'] ?? 'unknown'), print.paint) },
+    {
+      title: 'STATUS',
+      cell: (agent) => statusText('agent', String(agent['status'] ?? 'unknown'), print.paint),
+    },
     { title: 'PID', align: 'right', cell: (agent) => text(agent, 'pid') },
     { title: 'EPOCH', align: 'right', cell: (agent) => text(agent, 'epoch') },
-    { title: 'SINCE', cell: ({ since }) => (typeof since === 'string' ? relativeTime(since, print.nowMs) : '–') },
+    {
+      title: 'SINCE',
+      cell: ({ since }) => (typeof since === 'string' ? relativeTime(since, print.nowMs) : '–'),
+    },
     { title: 'DETAIL', shrinkTo: 20, cell: (agent) => text(agent, 'detail') },
   ];
   print.list(columns, await listAgents(api), 'No agents on this machine.');
@@ -146,11 +153,21 @@ export async function localHold(
     name = named(findOne(agents, wanted, named, 'local agent')).id;
     path = `/agents/${encodeURIComponent(name)}/${verb}`;
   } else if (verb === 'stop') {
-    await confirm(services, 'All agents on this machine are stopped, until resumed here', 'stop', options.yes);
+    await confirm(
+      services,
+      'All agents on this machine are stopped, until resumed here',
+      'stop',
+      options.yes,
+    );
   }
-  const answer = await api.post<unknown>(path, options.reason === undefined ? {} : { reason: options.reason }, { limitMs: 60_000 });
+  const answer = await api.post<unknown>(
+    path,
+    options.reason === undefined ? {} : { reason: options.reason },
+    { limitMs: 60_000 },
+  );
   if (print.isJson) return print.json(answer);
   const told = isRecord(answer) && typeof answer['message'] === 'string' ? answer['message'] : undefined;
-  const usual = verb === 'stop' ? `${name}: stopped here; only this machine can lift it.` : `${name}: resumed.`;
+  const usual =
+    verb === 'stop' ? `${name}: stopped here; only this machine can lift it.` : `${name}: resumed.`;
   print.line(printable(told ?? usual));
 }

@@ -42,7 +42,11 @@ export async function logs(context: ClientContext, wanted: string, options: Logs
 }
 
 function streamEnded(reason: string): CommandFailure {
-  return new CommandFailure({ what: 'The stream of lines has ended', why: [reason], code: exitCode.unreachable });
+  return new CommandFailure({
+    what: 'The stream of lines has ended',
+    why: [reason],
+    code: exitCode.unreachable,
+  });
 }
 
 function lineOf(text: string): unknown {
@@ -138,7 +142,10 @@ export function eventLine({ type, data }: StreamEvent, paint: Paint): string {
   const { timestamp, type: _type, ...facts } = isRecord(data) ? data : { data };
   const pairs = Object.entries(facts)
     .filter(([, value]) => value !== undefined && value !== null)
-    .map(([key, value]) => `${printable(key)}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`);
+    .map(
+      ([key, value]) =>
+        `${printable(key)}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`,
+    );
   const when = typeof timestamp === 'string' ? `${paint('dim', printable(timestamp))} ` : '';
   return `${when}${paint('cyan', printable(type))} ${pairs.join(' ')}`.trimEnd();
 }

@@ -38,7 +38,10 @@ export function orchestratorEnvironment(environment: Environment, flags: Orchest
 }
 
 /** A given flag also switches off the variable's `_FILE` form, or both would be set. */
-function overlay(environment: Environment, values: Readonly<Record<string, string | number | undefined>>): Environment {
+function overlay(
+  environment: Environment,
+  values: Readonly<Record<string, string | number | undefined>>,
+): Environment {
   const result: Record<string, string | undefined> = { ...environment };
   for (const [name, value] of Object.entries(values)) {
     if (value === undefined) continue;

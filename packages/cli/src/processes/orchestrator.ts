@@ -18,7 +18,8 @@ const stopLimitMs = 35_000;
 export async function runOrchestrator(services: Services, flags: OrchestratorFlags): Promise<void> {
   const environment = orchestratorEnvironment(services.environment, flags);
   await runProcess('orchestrator', environment, stopLimitMs, async ({ log, shutdown, underUp }) => {
-    const stopAgents = underUp || flags.stopAgents === true || (readBoolean(environment, 'STOP_AGENTS_ON_EXIT') ?? false);
+    const stopAgents =
+      underUp || flags.stopAgents === true || (readBoolean(environment, 'STOP_AGENTS_ON_EXIT') ?? false);
     const running = await startOrchestrator({ environment, log, onFatal: (error) => shutdown.fatal(error) });
     const url = `http://${hostOf(environment['BIND'])}:${running.apiPort}`;
     atomicWriteFile(join(running.dataDir, 'local-api.json'), `${JSON.stringify({ url })}\n`, 0o600);

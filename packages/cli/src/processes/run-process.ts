@@ -4,7 +4,15 @@
  * The last line of a failed start is for a person and goes to standard error; `muster up` shows it. Exit codes follow the
  * table of the command.
  */
-import { createLog, type Environment, installShutdown, type Logger, readLogFormat, readLogLevel, type Shutdown } from '@muster/runtime';
+import {
+  createLog,
+  type Environment,
+  installShutdown,
+  type Logger,
+  readLogFormat,
+  readLogLevel,
+  type Shutdown,
+} from '@muster/runtime';
 import { type ExitCode, exitCode } from '../exit-codes.ts';
 import { CommandFailure } from '../failure.ts';
 import { type Listening, tellParent, upMark, upMarkValue, whenParentEnds } from './parent-channel.ts';

@@ -93,7 +93,10 @@ function registerUsers(program: Command, open: OpenClient): void {
     .option('--customer <id>', 'sees this customer only')
     .option('--email <address>', 'may sign in with it too')
     .option('--password-stdin', 'take the password from standard input instead of asking')
-    .addHelpText('after', examples('muster users add kim --role operator', 'muster users add ada --role viewer --customer acme'))
+    .addHelpText(
+      'after',
+      examples('muster users add kim --role operator', 'muster users add ada --role viewer --customer acme'),
+    )
     .action(async (name: string, options: ClientOptions & AddUserOptions) =>
       (await load()).addUser(await open(options), name, options),
     );

@@ -29,7 +29,10 @@ export function registerAgentCommands(program: Command, open: OpenClient): void 
     .option('--type <type>', 'only of this type')
     .option('--customer <id>', 'only of this customer')
     .option('--status <word>', 'only in this status, for example degraded')
-    .addHelpText('after', examples('muster ps', 'muster ps --on orchestrator-1 -o wide', 'muster ps --status degraded'))
+    .addHelpText(
+      'after',
+      examples('muster ps', 'muster ps --on orchestrator-1 -o wide', 'muster ps --status degraded'),
+    )
     .action(async (options: ClientOptions & PsOptions) => (await load()).ps(await open(options), options));
   clientCommand(program, 'show <agent>', 'everything about one agent')
     .addHelpText('after', examples('muster show momentum-1'))
@@ -56,7 +59,10 @@ function registerDeploy(program: Command, open: OpenClient): void {
     .option('--config <json>', 'its configuration: a file, JSON text, or - for standard input')
     .option('--set <key=value>', 'one value of the configuration, on top; may be repeated', collect, [])
     .option('--on <node>', 'this orchestrator, or a refusal with the reason')
-    .option('--strategy <name>', 'how to choose the orchestrator: least_loaded, round_robin, resource_based, …')
+    .option(
+      '--strategy <name>',
+      'how to choose the orchestrator: least_loaded, round_robin, resource_based, …',
+    )
     .option('--require <capability>', 'the orchestrator must have it; may be repeated', collect, [])
     .option('--replicas <n>', 'how many', wholeNumber(1, 1000))
     .option('--customer <id>', 'whose agent it is')
@@ -82,7 +88,13 @@ function registerAction(program: Command, open: OpenClient, action: AgentAction,
   if (action === 'rm') command.option('-y, --yes', 'ask nothing');
   command
     .option('--wait', 'return when the orchestrators have confirmed (30 s at most)')
-    .addHelpText('after', examples(`muster ${action} momentum-1 --wait`, `muster ${action} alpha beta${action === 'rm' ? ' --yes' : ''}`))
+    .addHelpText(
+      'after',
+      examples(
+        `muster ${action} momentum-1 --wait`,
+        `muster ${action} alpha beta${action === 'rm' ? ' --yes' : ''}`,
+      ),
+    )
     .action(async (agents: string[], options: ClientOptions & ActionOptions) =>
       (await load()).act(await open(options), action, agents, options),
     );
@@ -106,7 +118,12 @@ function registerMoves(program: Command, open: OpenClient): void {
         `muster command momentum-1 halt '{"reason":"maintenance","operator":"kim"}'`,
       ),
     )
-    .action(async (agent: string, verb: string, json: string | undefined, options: ClientOptions & CommandOptions) =>
-      (await load()).command(await open(options), agent, verb, json, options),
+    .action(
+      async (
+        agent: string,
+        verb: string,
+        json: string | undefined,
+        options: ClientOptions & CommandOptions,
+      ) => (await load()).command(await open(options), agent, verb, json, options),
     );
 }

@@ -15,7 +15,9 @@ export function registerFleetCommands(program: Command, open: OpenClient): void 
   clientCommand(program, 'nodes', 'list the orchestrators')
     .option('-a, --all', 'also those that were removed')
     .addHelpText('after', examples('muster nodes', 'muster nodes -o wide'))
-    .action(async (options: ClientOptions & NodesOptions) => (await load()).nodes(await open(options), options));
+    .action(async (options: ClientOptions & NodesOptions) =>
+      (await load()).nodes(await open(options), options),
+    );
   clientCommand(program, 'drain <node>', 'place no new agents on an orchestrator')
     .option('--reason <text>', 'why, for the journal')
     .addHelpText('after', examples('muster drain orchestrator-1 --reason "new disk"'))
@@ -32,7 +34,10 @@ export function registerFleetCommands(program: Command, open: OpenClient): void 
   clientCommand(node, 'rm <node>', 'stop its agents, then remove it for good')
     .option('--force', 'the machine is dead: give up its agents without a confirmed stop')
     .option('-y, --yes', 'ask nothing')
-    .addHelpText('after', examples('muster node rm orchestrator-2', 'muster node rm orchestrator-2 --force --yes'))
+    .addHelpText(
+      'after',
+      examples('muster node rm orchestrator-2', 'muster node rm orchestrator-2 --force --yes'),
+    )
     .action(async (wanted: string, options: ClientOptions & RemoveNodeOptions) =>
       (await load()).removeNode(await open(options), wanted, options),
     );

@@ -1,9 +1,14 @@
 /** Registers what starts processes: `up`, `manager`, `orchestrator`. Their help lists the environment variables. */
 import type { Command } from 'commander';
 import type { ManagerFlags, OrchestratorFlags } from '../processes/flags.ts';
-import { managerVariables, orchestratorVariables, upVariables, variableTable } from '../processes/variables.ts';
-import type { UpFlags } from '../up/settings.ts';
+import {
+  managerVariables,
+  orchestratorVariables,
+  upVariables,
+  variableTable,
+} from '../processes/variables.ts';
 import type { Services } from '../services.ts';
+import type { UpFlags } from '../up/settings.ts';
 import { examples, wholeNumber } from './registration.ts';
 
 export function registerProcessCommands(program: Command, services: Services): void {
@@ -17,10 +22,13 @@ export function registerProcessCommands(program: Command, services: Services): v
     .option('--agent-ports <list>', "the orchestrators' ports, by commas (else 8001, 8002, …)")
     .option('--data <dir>', 'where everything is kept (else ./.muster)')
     .option('--no-demo', 'deploy no agents')
-    .addHelpText('after', `${examples('muster up', 'muster up --orchestrators 3 --port 9000 --data /var/lib/muster')}
+    .addHelpText(
+      'after',
+      `${examples('muster up', 'muster up --orchestrators 3 --port 9000 --data /var/lib/muster')}
 ${variableTable(upVariables)}
 
-Ctrl-C stops everything and leaves nothing behind; the next start goes on with the same fleet.`)
+Ctrl-C stops everything and leaves nothing behind; the next start goes on with the same fleet.`,
+    )
     .action(async (flags: UpFlags) => {
       process.exitCode = await (await import('../up/up.ts')).up(services, flags);
     });
@@ -31,8 +39,13 @@ Ctrl-C stops everything and leaves nothing behind; the next start goes on with t
     .option('--bind <address>', 'BIND')
     .option('--data <dir>', 'DATA_DIR')
     .option('--log-level <level>', 'LOG_LEVEL')
-    .addHelpText('after', `${examples('muster manager --port 8000 --data /var/lib/muster/manager')}\n${variableTable(managerVariables)}`)
-    .action(async (flags: ManagerFlags) => (await import('../processes/manager.ts')).runManager(services, flags));
+    .addHelpText(
+      'after',
+      `${examples('muster manager --port 8000 --data /var/lib/muster/manager')}\n${variableTable(managerVariables)}`,
+    )
+    .action(async (flags: ManagerFlags) =>
+      (await import('../processes/manager.ts')).runManager(services, flags),
+    );
   program
     .command('orchestrator')
     .description('run an orchestrator in the foreground')

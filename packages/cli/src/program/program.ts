@@ -24,7 +24,9 @@ export function buildProgram(services: Services, version: string): Command {
     outputError: (text: string, write: (text: string) => void) => write(text.replace(/^error: /, 'muster: ')),
   };
   program
-    .description("Runs a vendor's agents on its customers' machines.\nNever twice, never unattended, never against the customer's will.")
+    .description(
+      "Runs a vendor's agents on its customers' machines.\nNever twice, never unattended, never against the customer's will.",
+    )
     .version(version, '-V, --version')
     .configureOutput(configuration)
     .configureHelp({ styleTitle: (text) => paint('bold', text), showGlobalOptions: false })
@@ -66,7 +68,11 @@ function helpEnd(): string {
 }
 
 /** Runs the command line (`arguments_` without program and script). Returns the exit code, never throws. */
-export async function run(services: Services, version: string, arguments_: readonly string[]): Promise<number> {
+export async function run(
+  services: Services,
+  version: string,
+  arguments_: readonly string[],
+): Promise<number> {
   try {
     await buildProgram(services, version).parseAsync(arguments_, { from: 'user' });
     return Number(process.exitCode ?? exitCode.ok);

@@ -45,7 +45,9 @@ export function collect(text: string, before: readonly string[]): readonly strin
 }
 
 export function outputOption(): Option {
-  return new Option('-o, --output <format>', 'how to print').choices(['table', 'wide', 'json']).default('table');
+  return new Option('-o, --output <format>', 'how to print')
+    .choices(['table', 'wide', 'json'])
+    .default('table');
 }
 
 /** A command that asks the manager: `--url`, `--token-file`, `-o`. */
@@ -55,7 +57,10 @@ export function clientCommand(parent: Command, nameAndArguments: string, descrip
     .description(description)
     .addOption(outputOption())
     .option('--url <url>', 'the manager (else MUSTER_URL, else that of the last login)')
-    .option('--token-file <file>', 'file with the sign-in token (else MUSTER_TOKEN_FILE, else that of login)');
+    .option(
+      '--token-file <file>',
+      'file with the sign-in token (else MUSTER_TOKEN_FILE, else that of login)',
+    );
 }
 
 /** Examples at the end of a command's help. */

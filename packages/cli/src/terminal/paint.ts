@@ -3,16 +3,7 @@
  */
 import { styleText } from 'node:util';
 
-export type Format =
-  | 'red'
-  | 'green'
-  | 'yellow'
-  | 'blue'
-  | 'cyan'
-  | 'gray'
-  | 'dim'
-  | 'bold'
-  | 'underline';
+export type Format = 'red' | 'green' | 'yellow' | 'blue' | 'cyan' | 'gray' | 'dim' | 'bold' | 'underline';
 export type Paint = (format: Format, text: string) => string;
 
 /** Leaves every text as it is. */

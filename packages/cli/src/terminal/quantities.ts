@@ -11,7 +11,8 @@ const units: readonly (readonly [string, number])[] = [
 
 /** A length of time, rounded down to its largest unit: `12 s`, `3 min`, `5 h`, `2 d`. Negative counts as zero. */
 export function duration(lengthMs: number): string {
-  for (const [unit, unitMs] of units) if (lengthMs >= unitMs) return `${Math.floor(lengthMs / unitMs)} ${unit}`;
+  for (const [unit, unitMs] of units)
+    if (lengthMs >= unitMs) return `${Math.floor(lengthMs / unitMs)} ${unit}`;
   return '0 s';
 }
 

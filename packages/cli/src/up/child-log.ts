@@ -36,7 +36,9 @@ export class ChildLog {
 
   /** The last line that says something, without its time; undefined when there is none. */
   lastLine(): string | undefined {
-    const lines = this.#tail().split('\n').filter((line) => line.trim() !== '' && !/^\s+at /.test(line));
+    const lines = this.#tail()
+      .split('\n')
+      .filter((line) => line.trim() !== '' && !/^\s+at /.test(line));
     const last = lines.at(-1);
     return last === undefined ? undefined : withoutTime(last);
   }

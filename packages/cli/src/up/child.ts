@@ -103,7 +103,9 @@ export class Child {
     this.#state = 'stopping';
     child.kill('SIGTERM');
     const force = setTimeout(() => {
-      this.#options.notice(`${this.name} did not stop within ${this.#options.stopLimitMs / 1000} s and was killed`);
+      this.#options.notice(
+        `${this.name} did not stop within ${this.#options.stopLimitMs / 1000} s and was killed`,
+      );
       child.kill('SIGKILL');
     }, this.#options.stopLimitMs);
     await this.#ended;
@@ -177,7 +179,9 @@ export class Child {
     const waitMs = Math.min(backoffMostMs, backoffFirstMs * 2 ** Math.max(0, this.#failures - 1));
     this.#state = 'waiting';
     const said = code === null || lastLine === undefined ? '' : `: ${lastLine}`;
-    this.#options.notice(`${this.name} ended unexpectedly (${how})${said}; starting it again in ${waitMs / 1000} s`);
+    this.#options.notice(
+      `${this.name} ended unexpectedly (${how})${said}; starting it again in ${waitMs / 1000} s`,
+    );
     this.#timer = setTimeout(() => this.#launch(), waitMs);
   }
 }

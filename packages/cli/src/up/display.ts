@@ -83,7 +83,8 @@ class PlainDisplay implements Display {
     this.#services.stdout.write(`${time}Z ${printable(line)}\n`);
   }
 
-  show({ view }: Picture): void {
+  show({ view, stopping }: Picture): void {
+    if (stopping) return;
     for (const line of this.#lines.changes(view, this.#services.now())) this.notice(line);
   }
 

@@ -5,8 +5,8 @@
  * what it should. When the manager does not answer, the last known rows stay and are marked as old.
  */
 import type { Agent, AgentDetail, AgentType, Container } from '@muster/contract';
-import type { FleetClient } from './fleet-client.ts';
 import type { ChildState } from './child.ts';
+import type { FleetClient } from './fleet-client.ts';
 
 export interface ProcessRow {
   readonly name: string;

@@ -5,8 +5,9 @@
  * write, held together by the terminal's synchronised update where it knows that, and only when something changed: no
  * flicker. After a resize the old lines may have wrapped, which is counted in.
  */
-import { displayWidth } from '../terminal/text.ts';
+
 import type { OutputStream } from '../services.ts';
+import { displayWidth } from '../terminal/text.ts';
 
 const escape = '\u001b[';
 const beginUpdate = `${escape}?2026h`;

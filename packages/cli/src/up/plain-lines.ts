@@ -21,7 +21,14 @@ export class PlainLines {
       this.#told.set(key, text);
       lines.push(text);
     };
-    tell('fresh', view.fresh ? (this.#told.has('fresh') ? 'the manager answers again' : null) : 'the manager does not answer');
+    tell(
+      'fresh',
+      view.fresh
+        ? this.#told.has('fresh')
+          ? 'the manager answers again'
+          : null
+        : 'the manager does not answer',
+    );
     if (!view.fresh) return lines;
     for (const node of view.nodes) tell(`node ${node.name}`, nodeText(node));
     for (const agent of view.agents) tell(`agent ${agent.id}`, agentText(agent));
@@ -44,7 +51,8 @@ export class PlainLines {
     if (equity === null) return [];
     const before = this.#equity.get(id);
     if (before !== undefined && nowMs - before.atMs < equityEveryMs) return [];
-    const change = initialCash === null || initialCash <= 0 ? '' : ` (${signedPercent(equity / initialCash - 1)})`;
+    const change =
+      initialCash === null || initialCash <= 0 ? '' : ` (${signedPercent(equity / initialCash - 1)})`;
     const bar = barTimeMs === null ? '' : `, last bar ${moment(barTimeMs)}`;
     const text = `${printable(name)}: equity ${amount(equity)}${change}${bar}`;
     if (before?.text === text) return [];

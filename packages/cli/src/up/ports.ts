@@ -23,7 +23,8 @@ function sentence(code: string, port: number, bind: string, who: string, flag: s
   if (code === 'EADDRINUSE') {
     return `Port ${port} (${who}) is taken by another program: stop that, or choose another port with ${flag}.`;
   }
-  if (code === 'EACCES') return `Port ${port} (${who}) needs more rights: choose one above 1023 with ${flag}.`;
+  if (code === 'EACCES')
+    return `Port ${port} (${who}) needs more rights: choose one above 1023 with ${flag}.`;
   return `Port ${port} (${who}) cannot be opened on ${bind} (${code}): set BIND to an address of this machine.`;
 }
 

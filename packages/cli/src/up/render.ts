@@ -70,9 +70,14 @@ function nodeLines(view: FleetView, columns: number, paint: Paint): string[] {
     { title: 'CONNECTION', cell: (node) => connectionText(node, view.fresh, paint) },
     {
       title: 'SYNC',
-      cell: ({ sync }) => (sync === null ? '–' : view.fresh ? statusText('sync', sync, paint) : paint('dim', `? ${sync}`)),
+      cell: ({ sync }) =>
+        sync === null ? '–' : view.fresh ? statusText('sync', sync, paint) : paint('dim', `? ${sync}`),
     },
-    { title: 'AGENTS', align: 'right', cell: ({ agents, maxAgents }) => (maxAgents === 0 ? '–' : `${agents}/${maxAgents}`) },
+    {
+      title: 'AGENTS',
+      align: 'right',
+      cell: ({ agents, maxAgents }) => (maxAgents === 0 ? '–' : `${agents}/${maxAgents}`),
+    },
     { title: 'PORT', align: 'right', cell: ({ process }) => String(process?.port ?? '–') },
     { title: 'PID', align: 'right', cell: ({ process }) => String(process?.pid ?? '–') },
   ];
@@ -89,13 +94,17 @@ function connectionText({ process, connection }: NodeRow, fresh: boolean, paint:
 function agentLines(view: FleetView, columns: number, paint: Paint): string[] {
   const agentColumns: Column<AgentRow>[] = [
     { title: 'AGENT', shrinkTo: 10, cell: ({ name }) => printable(name) },
-    { title: 'STATUS', cell: ({ status }) => (view.fresh ? statusText('agent', status, paint) : paint('dim', `? was ${status}`)) },
+    {
+      title: 'STATUS',
+      cell: ({ status }) =>
+        view.fresh ? statusText('agent', status, paint) : paint('dim', `? was ${status}`),
+    },
     { title: 'ON', shrinkTo: 10, cell: ({ node }) => printable(node ?? '–') },
     { title: 'PID', align: 'right', cell: ({ pid }) => String(pid ?? '–') },
     { title: 'EQUITY', align: 'right', cell: ({ equity }) => (equity === null ? '' : amount(equity)) },
     { title: 'CHANGE', align: 'right', cell: (agent) => changeText(agent, paint) },
     { title: 'LAST BAR', cell: ({ barTimeMs }) => (barTimeMs === null ? '' : moment(barTimeMs)) },
-    { title: '', shrinkTo: 0, cell: ({ detail }) => paint('dim', printable(detail)) },
+    { title: '', shrinkTo: 0, cell: ({ detail }) => (detail === '' ? '' : paint('dim', printable(detail))) },
   ];
   return table(agentColumns, view.agents, columns, paint);
 }
@@ -126,6 +135,12 @@ function footLines({ hints, notices, stopping }: ViewFrame, paint: Paint): strin
     ...hints.map(([label, text]) => `${indent}${paint('dim', label.padEnd(width))}  ${text}`),
     ...(notices.length > 0 ? ['', ...notices.map((line) => indent + paint('yellow', printable(line)))] : []),
     '',
-    indent + paint('dim', stopping ? 'Ctrl-C again ends everything at once.' : 'Ctrl-C stops everything; the next start goes on here.'),
+    indent +
+      paint(
+        'dim',
+        stopping
+          ? 'Stopping in order: agents get time to finish.'
+          : 'Ctrl-C stops everything; the next start goes on here.',
+      ),
   ];
 }

@@ -17,8 +17,8 @@ import { deployDemo } from './demo.ts';
 import type { Display } from './display.ts';
 import { forgetToken, hasIdentity, type LocalMachine, prepareMachine, tokenFileOf } from './enrolment.ts';
 import { adminPassword, FleetClient, passwordPath } from './fleet-client.ts';
+import { FleetReader, type FleetView, isSettled, nodeRows, type ProcessRow } from './fleet-view.ts';
 import { launcherWatch } from './launcher.ts';
-import { type FleetView, FleetReader, isSettled, nodeRows, type ProcessRow } from './fleet-view.ts';
 import type { UpSettings } from './settings.ts';
 import type { Interruption } from './up.ts';
 
@@ -76,7 +76,8 @@ export class UpSession {
   /** Runs until the interruption. Returns the exit code. @throws CommandFailure when the start fails. */
   async run(interruption: Interruption): Promise<number> {
     const { display } = this.#options;
-    interruption.again = () => display.notice(`still stopping, for ${orchestratorStopLimitMs / 1000} s at most`);
+    interruption.again = () =>
+      display.notice(`still stopping, for ${orchestratorStopLimitMs / 1000} s at most`);
     const interrupted = new Promise<void>((resolve) => {
       interruption.signal.addEventListener('abort', () => resolve(), { once: true });
     });
@@ -133,7 +134,8 @@ export class UpSession {
 
   #passwordPlace(): string {
     const { environment } = this.#options.services;
-    const given = (environment['ADMIN_PASSWORD'] ?? '') !== '' || (environment['ADMIN_PASSWORD_FILE'] ?? '') !== '';
+    const given =
+      (environment['ADMIN_PASSWORD'] ?? '') !== '' || (environment['ADMIN_PASSWORD_FILE'] ?? '') !== '';
     if (given) return 'the password is that of ADMIN_PASSWORD';
     return `the password is in ${this.#shown(passwordPath(this.#options.managerDirectory))}`;
   }
@@ -244,7 +246,8 @@ export class UpSession {
       ...node,
       process: processes.find(({ name }) => name === node.name) ?? null,
     }));
-    return { ...this.#view, manager: processRow(this.#manager), nodes };
+    // What was last heard of agents that are being stopped is old from now on.
+    return { ...this.#view, manager: processRow(this.#manager), nodes, fresh: false };
   }
 
   // ── Stopping ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,14 +269,20 @@ export class UpSession {
       await child.restartForStop();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#options.display.say(`${child.name} could not end its agents in order: ${reason}. See ${child.log.path}`);
+      this.#options.display.say(
+        `${child.name} could not end its agents in order: ${reason}. See ${child.log.path}`,
+      );
     }
     await child.stop();
   }
 
   // ── Small things ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #child(name: string, stopLimitMs: number, environment: () => ReturnType<typeof environmentOfManager>): Child {
+  #child(
+    name: string,
+    stopLimitMs: number,
+    environment: () => ReturnType<typeof environmentOfManager>,
+  ): Child {
     const { settings, display } = this.#options;
     return new Child({
       name,

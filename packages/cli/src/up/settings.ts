@@ -42,11 +42,17 @@ export function readUpSettings(environment: Environment, flags: UpFlags): UpSett
   if (listed !== undefined && listed.length < count) {
     throw usageFailure(`--agent-ports names ${listed.length} ports for ${count} orchestrators`);
   }
-  const agentPorts = Array.from({ length: count }, (_each, index) => listed?.[index] ?? firstAgentPort + index);
+  const agentPorts = Array.from(
+    { length: count },
+    (_each, index) => listed?.[index] ?? firstAgentPort + index,
+  );
   const taken = [port, ...agentPorts].filter((each) => each !== 0);
   const twice = taken.find((each, index) => taken.indexOf(each) !== index);
   if (twice !== undefined) {
-    throw usageFailure(`Port ${twice} is meant for two processes`, 'Choose others with --port or --agent-ports.');
+    throw usageFailure(
+      `Port ${twice} is meant for two processes`,
+      'Choose others with --port or --agent-ports.',
+    );
   }
   return {
     port,

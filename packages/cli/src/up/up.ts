@@ -16,8 +16,8 @@ import { openDisplay } from './display.ts';
 import { waitForEarlierStart } from './earlier-start.ts';
 import { localMachines } from './enrolment.ts';
 import { checkPorts } from './ports.ts';
-import { readUpSettings, type UpFlags } from './settings.ts';
 import { UpSession } from './session.ts';
+import { readUpSettings, type UpFlags } from './settings.ts';
 
 /** Runs until it is stopped. Returns the exit code. @throws CommandFailure when the start fails. */
 export async function up(services: Services, flags: UpFlags): Promise<number> {

@@ -256,3 +256,14 @@ export function agentReport(
     local: false,
   };
 }
+
+/** A manager with `count` eligible orchestrators. */
+export function fleet(
+  count: number,
+  maxAgents = 10,
+): { bench: ManagerBench; ids: string[]; links: string[] } {
+  const bench = new ManagerBench();
+  const ids = Array.from({ length: count }, (_, index) => bench.enrol(`node-${index + 1}`, { maxAgents }));
+  const links = ids.map((id) => bench.connect(id));
+  return { bench, ids, links };
+}

@@ -74,6 +74,39 @@ const restoredBackup: Scenario = {
   },
 };
 
+/**
+ * A person declares a machine dead that is merely cut off. From then on two copies may live, which is what he answered for;
+ * but the machine finds its standing stop as soon as it is heard again, and only the new copy goes on.
+ */
+const standingStop: Scenario = {
+  name: 'returning-machine-finds-its-standing-stop',
+  checkers: () => [],
+  play(stage) {
+    const [first, second] = stage.hosts;
+    if (first === undefined || second?.identity == null) return;
+    const drain = { kind: 'drain', orchestratorId: second.identity.orchestratorId, reason: 'test' } as const;
+    stage.order({ ...drain, draining: true });
+    const agentId = stage.deployOn(null);
+    stage.order({ ...drain, draining: false });
+    setBlocked(first.line, 'up', true);
+    setBlocked(first.line, 'down', true);
+    const orchestratorId = first.identity?.orchestratorId ?? '';
+    stage.order({ kind: 'deregister', orchestratorId, force: true });
+    const everywhere = [...(stage.world.processes.get(agentId) ?? [])].map((process) => process.host);
+    stage.expect(everywhere.includes('o2'), 'the agent was not placed on the machine that is left');
+    setBlocked(first.line, 'up', false);
+    setBlocked(first.line, 'down', false);
+    stage.pass(120_000);
+    const left = [...(stage.world.processes.get(agentId) ?? [])].map((process) => process.host);
+    stage.expect(
+      left.length === 1 && left[0] === 'o2',
+      `after the return the agent lives on ${left.join(', ')}`,
+    );
+    const waiting = first.daemon?.machine.facts.tombstones.size;
+    stage.expect(waiting === 0, 'the standing stop was not carried out to its end');
+  },
+};
+
 function restart(stage: Stage, meanwhile: () => void): void {
   stage.fleet.manager.crash(1_000);
   meanwhile();
@@ -86,4 +119,4 @@ function running(stage: Stage, agentId: string): string | null {
   return process?.host ?? null;
 }
 
-export const scenarios: readonly Scenario[] = [olderJournal, restoredBackup];
+export const scenarios: readonly Scenario[] = [olderJournal, restoredBackup, standingStop];

@@ -32,8 +32,8 @@ export interface Stage {
   pass(ms: number): void;
   /** Ask the manager and wait for its answer; a refusal fails the scenario. */
   order(command: ManagerCommand): Readonly<Record<string, unknown>>;
-  /** Deploy one agent on a host and return its id. */
-  deployOn(host: Host): string;
+  /** Deploy one agent, pinned to a host or (null) anywhere, and return its id. */
+  deployOn(host: Host | null): string;
   expect(condition: boolean, detail: string): void;
 }
 
@@ -82,7 +82,7 @@ function setStage(world: World, scenario: Scenario): Stage {
       return value ?? world.fail(scenario.name, `${command.kind} was not done`);
     },
     deployOn(host) {
-      const value = stage.order(deployCommand(host.name));
+      const value = stage.order(deployCommand(host?.name ?? null));
       const [agent] = value['agents'] as readonly { agentId: string }[];
       return agent?.agentId ?? world.fail(scenario.name, 'nothing was deployed');
     },
@@ -99,7 +99,7 @@ function setStage(world: World, scenario: Scenario): Stage {
   return stage;
 }
 
-const deployCommand = (container: string): ManagerCommand => ({
+const deployCommand = (container: string | null): ManagerCommand => ({
   kind: 'deploy',
   agentType: 'quick_agent',
   agentConfig: {},
