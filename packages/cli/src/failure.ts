@@ -84,7 +84,7 @@ function reasonsWhyNot(problem: Readonly<Record<string, unknown>>): string[] {
   if (Array.isArray(orchestrators)) {
     for (const each of orchestrators.filter(isRecord)) {
       const name = each['container_name'] ?? each['name'] ?? each['container_id'] ?? 'orchestrator';
-      lines.push(`${String(name)}: ${String(each['reason'] ?? each['why'] ?? '')}`);
+      lines.push(`${plainText(name)}: ${plainText(each['reason'] ?? each['why'])}`);
     }
   } else if (isRecord(orchestrators)) {
     for (const [name, reason] of Object.entries(orchestrators)) lines.push(`${name}: ${String(reason)}`);
@@ -106,6 +106,12 @@ export function failureLines(
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Text as it is, anything else as JSON, nothing as `otherwise`. */
+export function plainText(value: unknown, otherwise = ''): string {
+  if (value === undefined || value === null) return otherwise;
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function textOf(value: unknown): string | undefined {

@@ -14,7 +14,7 @@ import { errorCode } from '../client/credentials.ts';
 import { findOne } from '../client/find.ts';
 import { normalUrl } from '../client/manager-url.ts';
 import { exitCode } from '../exit-codes.ts';
-import { CommandFailure, isRecord, usageFailure } from '../failure.ts';
+import { CommandFailure, isRecord, plainText, usageFailure } from '../failure.ts';
 import type { Services } from '../services.ts';
 import { relativeTime } from '../terminal/quantities.ts';
 import type { Column } from '../terminal/table.ts';
@@ -109,13 +109,13 @@ async function listAgents(api: ApiClient): Promise<readonly Facts[]> {
 
 export async function localAgents(services: Services, options: LocalOptions): Promise<void> {
   const { api, print } = openLocal(services, options);
-  const text = (agent: Facts, name: string): string => printable(String(agent[name] ?? '–'));
+  const text = (agent: Facts, name: string): string => printable(plainText(agent[name], '–'));
   const columns: Column<Facts>[] = [
     { title: 'ID', cell: (agent) => text(agent, 'agent_id') },
     { title: 'TYPE', cell: (agent) => text(agent, 'agent_type') },
     {
       title: 'STATUS',
-      cell: (agent) => statusText('agent', String(agent['status'] ?? 'unknown'), print.paint),
+      cell: (agent) => statusText('agent', plainText(agent['status'], 'unknown'), print.paint),
     },
     { title: 'PID', align: 'right', cell: (agent) => text(agent, 'pid') },
     { title: 'EPOCH', align: 'right', cell: (agent) => text(agent, 'epoch') },

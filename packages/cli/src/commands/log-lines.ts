@@ -4,7 +4,7 @@
  * Lines are what agents wrote: plain text, or JSON objects with `level` and `msg`. They are output of foreign programs and
  * made harmless here, whatever the orchestrator did before.
  */
-import { isRecord } from '../failure.ts';
+import { isRecord, plainText } from '../failure.ts';
 import type { Paint } from '../terminal/paint.ts';
 import { printable } from '../terminal/text.ts';
 
@@ -22,7 +22,7 @@ function agentText(text: string, paint: Paint): string {
   const entry = parsed(text);
   if (entry === undefined) return printable(text);
   const { time, level, msg, ...fields } = entry;
-  const word = String(level ?? 'info').toUpperCase();
+  const word = plainText(level, 'info').toUpperCase();
   const urgent = word === 'ERROR' || word === 'FATAL';
   const painted = urgent ? paint('red', word) : word.startsWith('WARN') ? paint('yellow', word) : word;
   const pairs = Object.entries(fields).map(([key, value]) => {
@@ -30,7 +30,7 @@ function agentText(text: string, paint: Paint): string {
     return ` ${paint('dim', `${printable(key)}=`)}${printable(shown)}`;
   });
   const at = typeof time === 'string' ? `${paint('dim', printable(time))} ` : '';
-  return `${at}${painted} ${printable(String(msg))}${pairs.join('')}`;
+  return `${at}${painted} ${printable(plainText(msg))}${pairs.join('')}`;
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> | undefined {

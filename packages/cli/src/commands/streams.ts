@@ -8,7 +8,7 @@ import type { LogsAnswer } from '@muster/contract';
 import type { ClientContext } from '../client/context.ts';
 import { findAgent } from '../client/find.ts';
 import { exitCode } from '../exit-codes.ts';
-import { CommandFailure, isRecord } from '../failure.ts';
+import { CommandFailure, isRecord, plainText } from '../failure.ts';
 import type { Paint } from '../terminal/paint.ts';
 import { printable } from '../terminal/text.ts';
 import { EventReader, type StreamEvent } from './event-reader.ts';
@@ -35,7 +35,7 @@ export async function logs(context: ClientContext, wanted: string, options: Logs
   for await (const text of api.lines(path, { ...query, follow: true }, signal)) {
     if (text === '') continue;
     const line = lineOf(text);
-    if (isRecord(line) && line['end'] === true) throw streamEnded(String(line['error'] ?? ''));
+    if (isRecord(line) && line['end'] === true) throw streamEnded(plainText(line['error']));
     print.line(print.isJson ? text : logLine(line, print.paint));
   }
   if (!signal.aborted) throw streamEnded('The manager has closed the stream.');

@@ -3,7 +3,7 @@
  *
  * Registrations import no action: each is loaded when its command runs, so that `muster --help` stays fast.
  */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ClientContext, ClientOptions } from '../client/context.ts';
 import type { Services } from '../services.ts';
 

@@ -31,10 +31,14 @@ export function adminPassword(environment: Environment, managerDirectory: string
   }
 }
 
+/** A password that was refused is not tried again for this long: trying on would lock the administrator out. */
+const refusalHoldsMs = 60_000;
+
 export class FleetClient {
   readonly url: string;
   readonly #password: () => Secret;
   #api: ApiClient | undefined;
+  #refusal: { readonly failure: CommandFailure; readonly untilMs: number } | undefined;
 
   constructor(url: string, password: () => Secret) {
     this.url = url;
@@ -53,8 +57,20 @@ export class FleetClient {
   }
 
   async #signIn(): Promise<ApiClient> {
-    const token = await signIn(this.url, 'admin', this.#password());
+    if (this.#refusal !== undefined && performance.now() < this.#refusal.untilMs) throw this.#refusal.failure;
+    const token = await this.#tokenFor(this.#password());
     this.#api = new ApiClient({ url: this.url, token, who: 'The manager', unreachableNext: 'See its log.' });
     return this.#api;
+  }
+
+  async #tokenFor(password: Secret): Promise<Secret> {
+    try {
+      return await signIn(this.url, 'admin', password);
+    } catch (error) {
+      if (error instanceof CommandFailure && error.code === exitCode.notAllowed) {
+        this.#refusal = { failure: error, untilMs: performance.now() + refusalHoldsMs };
+      }
+      throw error;
+    }
   }
 }

@@ -45,10 +45,10 @@ export class UpSession {
   readonly #manager: Child;
   readonly #orchestrators: readonly { readonly machine: LocalMachine; readonly child: Child }[];
   readonly #startedAtMs = performance.now();
-  #client: FleetClient | undefined;
   #reader: FleetReader | undefined;
   #view: FleetView;
   #stopping = false;
+  #signInFailed = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -81,20 +81,20 @@ export class UpSession {
     const interrupted = new Promise<void>((resolve) => {
       interruption.signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    let failure: unknown;
+    let failure: Error | undefined;
     const launcherIsGone = launcherWatch();
     const refreshing = this.#refreshUntilStopped(() => {
       if (launcherIsGone()) interruption.stop();
     });
     try {
-      await Promise.race([this.#start(), interrupted]);
-      await interrupted;
+      await Promise.race([this.#start(), interrupted, refreshing]);
+      await Promise.race([interrupted, refreshing]);
     } catch (error) {
-      failure = error;
+      failure = error instanceof Error ? error : new Error(String(error));
     }
     this.#stopping = true;
     this.#show();
-    await refreshing;
+    await refreshing.catch(() => {});
     await this.#stop();
     this.#show();
     display.close();
@@ -112,7 +112,6 @@ export class UpSession {
     const client = new FleetClient(this.#url, () => adminPassword(services.environment, managerDirectory));
     display.say(`Manager at ${this.#url}. Sign in as admin${this.#passwordHint(told.passwordMade === true)}`);
     for (const { machine } of this.#orchestrators) await this.#step(() => prepareMachine(client, machine));
-    this.#client = client;
     this.#reader = new FleetReader(client);
     await Promise.all(this.#orchestrators.map(({ child }) => this.#listening(child)));
     const joined = await this.#waitForMachines();
@@ -215,12 +214,21 @@ export class UpSession {
       };
     } catch (error) {
       if (!(error instanceof CommandFailure)) throw error;
+      if (error.code === exitCode.notAllowed) this.#tellSignInFailed();
       const old = nodes.map((node) => ({
         ...node,
         process: processes.find(({ name }) => name === node.name) ?? null,
       }));
       this.#view = { manager, nodes: old, agents, fresh: false };
     }
+  }
+
+  #tellSignInFailed(): void {
+    if (this.#signInFailed) return;
+    this.#signInFailed = true;
+    this.#options.display.notice(
+      'the manager does not accept the password of admin known here, so nothing of the fleet can be shown: set ADMIN_PASSWORD',
+    );
   }
 
   #show(): void {

@@ -72,10 +72,18 @@ export class AgentLives {
   /** Where would this agent go? Counts places promised to running moves. */
   find(
     desk: Desk,
-    agent: Pick<Agent, 'customerId' | 'deploymentId' | 'spec' | 'strategy' | 'constraints' | 'pinnedTo'>,
+    agent: Pick<
+      Agent,
+      'customerId' | 'deploymentId' | 'spec' | 'strategy' | 'constraints' | 'pinnedTo' | 'stateOnlyAt'
+    >,
     exclude: readonly string[] = [],
   ): PlacementAnswer {
-    return place({ ...agent, exclude }, candidatesOf(desk, agent.customerId));
+    const { stateOnlyAt } = agent;
+    const pin =
+      stateOnlyAt === null
+        ? {}
+        : { pinnedTo: stateOnlyAt, pinnedWhy: 'does not hold the latest state of the agent' };
+    return place({ ...agent, ...pin, exclude }, candidatesOf(desk, agent.customerId));
   }
 
   /** R1: assign a fresh epoch at a fixed holder. */
@@ -237,6 +245,7 @@ export class AgentLives {
       forgetState: !keepState,
       // No state at all, or just the one it was given: then it may have ended before that was installed.
       copyless: frame.stateError === null && (frame.state === null || frame.state.digest === given?.digest),
+      stranded: keepState && frame.stateError !== null,
       purge: then === 'remove' || (then === 'place' && !stay && (frame.state !== null || !keepState)),
       by: 'system',
     });

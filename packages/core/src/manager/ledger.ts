@@ -149,6 +149,8 @@ const apply: Apply = {
     const orchestrator = orchestratorOf(facts, body.id);
     orchestrator.deregisteredAt = at;
     orchestrator.draining = false;
+    // What only this machine had is given up with it.
+    for (const agent of facts.agents.values()) if (agent.stateOnlyAt === body.id) agent.stateOnlyAt = null;
   },
   agentDeployed(facts, body, at) {
     const { by, ...agent } = body;
@@ -161,6 +163,7 @@ const apply: Apply = {
       placement: null,
       state: null,
       stateAt: null,
+      stateOnlyAt: null,
       unplacedReason: '',
     });
   },
@@ -174,6 +177,7 @@ const apply: Apply = {
     agent.epoch = body.epoch;
     agent.unplacedReason = '';
     agent.stateAt = orchestrator.id;
+    agent.stateOnlyAt = null;
     agent.placement = {
       orchestratorId: orchestrator.id,
       epoch: body.epoch,
@@ -272,6 +276,7 @@ const apply: Apply = {
       agent.state = null;
       agent.stateAt = null;
     }
+    agent.stateOnlyAt = body.stranded === true ? orchestrator.id : null;
     agent.placement = null;
     const what = 'remove';
     addOrder(facts, {
@@ -310,7 +315,10 @@ const apply: Apply = {
 
 /** Another key: the data directory was lost, with every state that lay there and every receipt nobody had taken. */
 function forgetLostData(facts: Facts, { id, target }: Orchestrator, at: number): void {
-  for (const agent of facts.agents.values()) if (agent.stateAt === id) agent.stateAt = null;
+  for (const agent of facts.agents.values()) {
+    if (agent.stateAt === id) agent.stateAt = null;
+    if (agent.stateOnlyAt === id) agent.stateOnlyAt = null;
+  }
   const present = new Set(
     [...target.entries.values(), ...target.tombstones.values()].map((item) => item.orderId),
   );

@@ -218,6 +218,33 @@ describe('ending a placement (R6, R8)', () => {
     ).toEqual(state);
   });
 
+  it('starts an agent whose state could not be taken along where that state lies, or nowhere', () => {
+    const { bench, ids, links } = fleet(2);
+    const agentId = bench.agent();
+    const agent = bench.machine.facts.agents.get(agentId);
+    const [home, other] = agent?.placement?.orchestratorId === ids[0] ? [0, 1] : [1, 0];
+    bench.command({ kind: 'stopAgent', agentId, wait: false });
+    const query = bench.query(agentId) ?? '';
+    const epoch = agent?.epoch ?? 0;
+    bench.frame(links[home] ?? '', {
+      t: 'stopped',
+      agentId,
+      epoch,
+      query,
+      state: null,
+      stateError: 'too large',
+    });
+    bench.command({ kind: 'drain', orchestratorId: ids[home] ?? '', draining: true, reason: 'test' });
+    const refused = bench.command({ kind: 'startAgent', agentId, wait: false });
+    expect(refused).toMatchObject({
+      code: 'nothing-fits',
+      detail: expect.stringContaining('does not hold the latest state'),
+    });
+    bench.command({ kind: 'deregister', orchestratorId: ids[home] ?? '', force: true });
+    expect(bench.command({ kind: 'startAgent', agentId, wait: false })).toMatchObject({ ok: true });
+    expect(agent?.placement?.orchestratorId).toBe(ids[other]);
+  });
+
   it('refuses to move to where the agent is, and from a machine that is out of reach', () => {
     const { bench, ids, links } = fleet(2);
     const agentId = bench.agent({ preferredContainer: ids[0] ?? null });

@@ -128,6 +128,11 @@ export interface Agent {
   state: BlobRef | null;
   /** Machine whose local copy of the state is the latest: a placement there needs no transfer. Null: none. */
   stateAt: string | null;
+  /**
+   * The one machine that holds the latest state, because it could not be taken along at the last stop. The agent starts there or
+   * nowhere, until that machine is removed: an older state would trade on forgotten orders. Null: no such machine.
+   */
+  stateOnlyAt: string | null;
   /** Why it has no placement, when it should. */
   unplacedReason: string;
 }

@@ -32,6 +32,8 @@ export interface Wish {
   readonly constraints: Readonly<Record<string, unknown>>;
   /** Orchestrator that must be taken; null: any. */
   readonly pinnedTo: string | null;
+  /** Why not another one, when it was not asked for. */
+  readonly pinnedWhy?: string;
   /** Orchestrators that must not be taken (the source of a move). */
   readonly exclude?: readonly string[];
 }
@@ -82,7 +84,9 @@ const filters: readonly Filter[] = [
     orchestrator.customerId === wish.customerId ? null : `belongs to customer ${orchestrator.customerId}`,
   ({ orchestrator }) => (orchestrator.deregisteredAt === null ? null : 'was deregistered'),
   ({ orchestrator }, wish) =>
-    wish.pinnedTo === null || wish.pinnedTo === orchestrator.id ? null : 'is not the orchestrator asked for',
+    wish.pinnedTo === null || wish.pinnedTo === orchestrator.id
+      ? null
+      : (wish.pinnedWhy ?? 'is not the orchestrator asked for'),
   ({ orchestrator }, wish) =>
     wish.exclude?.includes(orchestrator.id) === true ? 'is where the agent comes from' : null,
   ({ orchestrator }) => (orchestrator.draining ? 'is draining: it takes no new agents' : null),

@@ -122,6 +122,8 @@ export interface RecordBodies {
     forgetState: boolean;
     /** The machine's own copy of the state, if there is one, is not to be started from; with `state` null: there is none anywhere. */
     copyless?: boolean;
+    /** The state is there but could not be packed: only this machine has the latest. */
+    stranded?: boolean;
     /** The machine may delete its copy of the state. */
     purge: boolean;
     by: string;

@@ -1,7 +1,6 @@
 /**
  * An agent always starts from the state it last wrote, whichever machine it wrote it on, unless somebody chose otherwise: a
- * move without state, a machine declared dead (its state died with it), or a state that could not be packed. And nobody
- * replaces a state directory under a live process (`Host.changeState`).
+ * move without state, or a machine removed, declared dead or joined anew (what only it had went with it). And nobody replaces a state directory under a live process (`Host.changeState`).
  */
 import type { Fleet } from '../fleet.ts';
 import type { Observer } from '../observer.ts';
@@ -12,17 +11,22 @@ export function stateFollowsAgent(world: World, fleet: Fleet): Observer {
   const expected = new Map<string, number | null>();
   /** Agents whose last state is given up: whatever they start from next is right. */
   const givenUp = new Set<string>();
+  const placedAt = new Map<string, string>();
+  /** Agents whose latest state could not be taken along, and where it lies. */
+  const strandedAt = new Map<string, string>();
   return {
     property,
     managerDurable(records) {
-      for (const record of records) {
-        if (record.kind !== 'placementReleased') continue;
-        if (record.body.how === 'declared-dead' || record.body.forgetState) givenUp.add(record.body.agentId);
+      for (const { kind, body } of records) {
+        if (kind === 'agentPlaced') placedAt.set(body.agentId, body.orchestratorId);
+        if (kind === 'orchestratorDeregistered' || kind === 'orchestratorRejoined') {
+          for (const [agentId, at] of strandedAt) if (at === body.id) givenUp.add(agentId);
+        }
+        if (kind !== 'placementReleased') continue;
+        if (body.how === 'declared-dead' || body.forgetState) givenUp.add(body.agentId);
+        if (body.stranded === true) strandedAt.set(body.agentId, placedAt.get(body.agentId) ?? '');
+        else strandedAt.delete(body.agentId);
       }
-    },
-    managerStepped(input) {
-      if (input.kind === 'frame' && input.frame.t === 'stopped' && input.frame.stateError !== null)
-        givenUp.add(input.frame.agentId);
     },
     stateWritten(agentId, content) {
       expected.set(agentId, content);
