@@ -234,7 +234,8 @@ describe('ending a placement (R6, R8)', () => {
       state: null,
       stateError: 'too large',
     });
-    bench.command({ kind: 'drain', orchestratorId: ids[home] ?? '', draining: true, reason: 'test' });
+    bench.input({ kind: 'linkClosed', link: links[home] ?? '' });
+    for (let index = 0; index < 4; index += 1) bench.pass(2_000);
     const refused = bench.command({ kind: 'startAgent', agentId, wait: false });
     expect(refused).toMatchObject({
       code: 'nothing-fits',

@@ -89,7 +89,9 @@ const filters: readonly Filter[] = [
       : (wish.pinnedWhy ?? 'is not the orchestrator asked for'),
   ({ orchestrator }, wish) =>
     wish.exclude?.includes(orchestrator.id) === true ? 'is where the agent comes from' : null,
-  ({ orchestrator }) => (orchestrator.draining ? 'is draining: it takes no new agents' : null),
+  // An agent that can run nowhere else is not a new one: better at home on a draining machine than unattended.
+  ({ orchestrator }, wish) =>
+    orchestrator.draining && wish.pinnedWhy === undefined ? 'is draining: it takes no new agents' : null,
   ({ orchestrator }) =>
     orchestrator.link === 'direct'
       ? 'is attached by direct link; this version places on channel links only'
