@@ -172,7 +172,7 @@ export class AgentProcesses {
   async close(): Promise<void> {
     await Promise.allSettled([...this.#spawning.values()]);
     const sockets = await Promise.allSettled([...this.#sockets.values()]);
-    await Promise.all(sockets.map((each) => (each.status === 'fulfilled' ? each.value.close() : undefined)));
+    await Promise.all(sockets.flatMap((each) => (each.status === 'fulfilled' ? [each.value.close()] : [])));
     this.#sockets.clear();
     this.#open.clear();
   }

@@ -103,7 +103,7 @@ export class Calls {
         const socket = this.#options.socketOf(agentId);
         if (socket === null)
           throw new CallRefused('agent-not-running', `The agent ${agentId} is not running here.`);
-        return socket.command(verb, values, timeoutMs);
+        return (await socket.command(verb, values, timeoutMs)) ?? null;
       }
       case 'state':
         return { files: this.#options.states.snapshot(this.#checked('state', args).agentId) };

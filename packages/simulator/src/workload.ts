@@ -124,7 +124,7 @@ const start = (agentId: string): ManagerCommand => ({
   agentId,
   wait: agentId.charCodeAt(6) % 2 === 0,
 });
-const restart = (agentId: string): ManagerCommand => ({ kind: 'restartAgent', agentId });
+const restart = (agentId: string): ManagerCommand => ({ kind: 'restartAgent', agentId, wait: false });
 const move = (agentId: string): ManagerCommand => ({
   kind: 'migrateAgent',
   agentId,

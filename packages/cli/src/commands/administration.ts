@@ -37,7 +37,7 @@ export async function createToken({ api, print }: ClientContext, options: TokenO
   if (print.isJson) return print.json(created);
   print.line(created.token);
   print.remark(
-    `Shown only now, valid once, expires ${relativeTime(created.expires_at, print.nowMs)}. On the customer's machine:`,
+    `Shown only now, valid once, expires ${relativeTime(created.expires_at, print.nowMs)}. Put it into the file join-token (mode 0600) on the customer's machine; there:`,
   );
   for (const line of created.command.split('\n')) print.remark(`  ${line}`);
 }

@@ -1,8 +1,6 @@
 /** Commands about agents: `ps`, `show`, `stop`, `start`, `restart`, `rm`, `migrate`, `command`. */
 
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Agent, AgentActionAnswer, AgentDetail, CommandAnswer, MigrateAnswer } from '@muster/contract';
-import type { ApiClient } from '../client/api-client.ts';
 import { confirm } from '../client/ask.ts';
 import type { ClientContext } from '../client/context.ts';
 import { findAgent, findAgents, findNode } from '../client/find.ts';
@@ -119,9 +117,8 @@ export async function act(
       action === 'rm'
         ? await api.delete<AgentActionAnswer>(agentPath(agent.agent_id), options)
         : await api.post<AgentActionAnswer>(agentPath(agent.agent_id, `/${action}`), {}, options);
-    const final = action === 'restart' && wait === true ? await untilRestarted(api, agent, answer) : answer;
-    answers.push(final);
-    if (!print.isJson) print.line(`${printable(agent.name)}: ${outcome(final, wait === true)}`);
+    answers.push(answer);
+    if (!print.isJson) print.line(`${printable(agent.name)}: ${outcome(answer, wait === true)}`);
   }
   if (print.isJson) print.json(answers);
   if (wait === true && answers.some(({ confirmed }) => !confirmed)) {
@@ -131,25 +128,6 @@ export async function act(
       code: exitCode.failure,
     });
   }
-}
-
-const restartLimitMs = 30_000;
-
-/** The API answers a restart at once: looks until a new process runs, or time is up. */
-async function untilRestarted(
-  api: ApiClient,
-  before: Agent,
-  answer: AgentActionAnswer,
-): Promise<AgentActionAnswer> {
-  const giveUpAt = performance.now() + restartLimitMs;
-  while (answer.connected && performance.now() < giveUpAt) {
-    const now = await api.get<Agent>(agentPath(before.agent_id));
-    const runs = (now.status === 'running' || now.status === 'healthy') && now.fresh;
-    if (runs && now.pid !== null && now.pid !== before.pid)
-      return { ...answer, status: now.status, confirmed: true };
-    await delay(200);
-  }
-  return answer;
 }
 
 function outcome({ status, connected, confirmed }: AgentActionAnswer, waited: boolean): string {

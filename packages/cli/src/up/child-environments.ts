@@ -71,6 +71,10 @@ export function environmentOfOrchestrator(environment: Environment, place: Orche
     AGENT_ID: place.name,
     CONTAINER_NAME: place.name,
     ORCHESTRATOR_ID: String(place.number),
+    AGENT_CONFIG: JSON.stringify({
+      capabilities: ['agent_runner', 'orchestrator_cluster'],
+      orchestrator_id: place.number,
+    }),
     AGENT_PORT: String(place.port),
     DATA_DIR: place.dataDirectory,
     CENTRAL_MANAGER_URL: place.managerUrl,

@@ -250,6 +250,7 @@ describe('the children', () => {
       AGENT_ID: 'orchestrator-2',
       CONTAINER_NAME: 'orchestrator-2',
       ORCHESTRATOR_ID: '2',
+      AGENT_CONFIG: '{"capabilities":["agent_runner","orchestrator_cluster"],"orchestrator_id":2}',
       AGENT_PORT: '8002',
       DATA_DIR: '/d',
       CENTRAL_MANAGER_URL: 'http://m',

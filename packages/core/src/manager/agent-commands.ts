@@ -9,7 +9,7 @@ import type { Agent, Orchestrator } from './model.ts';
 /** An answer that is given once the listed agents have got where they should, or when time is up. */
 export interface Waiting {
   readonly agentIds: readonly string[];
-  readonly until: 'running' | 'released' | 'placed';
+  readonly until: 'running' | 'restarted' | 'released' | 'placed';
   readonly limitMs: number;
   /** Makes the answer when all have arrived (`complete`) or time is up. */
   readonly answer: (desk: Desk, complete: boolean) => CommandResult;
@@ -139,11 +139,12 @@ export function restartAgent(desk: Desk, actor: Actor, command: CommandOf<'resta
     by: actor.id,
   });
   desk.publish('agent.restart-ordered', agent.customerId, { agent_id: agent.id });
-  return done({
-    agentId: agent.id,
-    epoch: agent.placement.epoch,
-    connected: reachable(desk, agent.placement.orchestratorId),
-  });
+  const { epoch, orchestratorId } = agent.placement;
+  const connected = reachable(desk, orchestratorId);
+  const answer = (_desk: Desk, complete: boolean): CommandResult =>
+    done({ agentId: agent.id, epoch, connected, confirmed: complete });
+  if (!command.wait || !connected) return answer(desk, false);
+  return { waiting: { agentIds: [agent.id], until: 'restarted', limitMs: WAIT_LIMIT_MS, answer } };
 }
 
 export function removeAgent(

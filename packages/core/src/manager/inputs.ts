@@ -95,7 +95,7 @@ export type ManagerCommand =
   | DeployCommand
   | { readonly kind: 'stopAgent'; readonly agentId: string; readonly wait: boolean }
   | { readonly kind: 'startAgent'; readonly agentId: string; readonly wait: boolean }
-  | { readonly kind: 'restartAgent'; readonly agentId: string }
+  | { readonly kind: 'restartAgent'; readonly agentId: string; readonly wait: boolean }
   | { readonly kind: 'removeAgent'; readonly agentId: string; readonly wait: boolean }
   | {
       readonly kind: 'migrateAgent';

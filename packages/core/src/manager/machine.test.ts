@@ -290,7 +290,7 @@ describe('the journal', () => {
     const agents = [bench.agent(), bench.agent({ replicas: 3 }), bench.agent({ agentType: 'trader' })];
     const cut = bench.journal.length;
     const snapshot = snapshotOf(bench.machine.facts);
-    bench.command({ kind: 'restartAgent', agentId: agents[0] ?? '' });
+    bench.command({ kind: 'restartAgent', agentId: agents[0] ?? '', wait: false });
     bench.command({ kind: 'stopAgent', agentId: agents[1] ?? '', wait: false });
     const stopped = bench.machine.facts.agents.get(agents[1] ?? '');
     const link = links[ids.indexOf(stopped?.placement?.orchestratorId ?? '')] ?? '';

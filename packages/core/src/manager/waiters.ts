@@ -2,6 +2,7 @@
  * Answers that wait for the world: "once this agent runs", "once these are confirmed stopped". Volatile; a manager that
  * restarts meanwhile simply never answers, and the caller looks at the state instead.
  */
+import type { AgentReport } from '@muster/contract';
 import { type Instant, never } from '../machine.ts';
 import type { Waiting } from './agent-commands.ts';
 import type { Desk } from './desk.ts';
@@ -9,8 +10,9 @@ import type { Desk } from './desk.ts';
 interface Waiter extends Waiting {
   readonly request: string;
   readonly due: Instant;
-  /** Epoch of each agent when the wait began. */
+  /** Epoch and local incarnation of each agent when the wait began. */
   readonly epochs: ReadonlyMap<string, number>;
+  readonly subs: ReadonlyMap<string, number>;
 }
 
 export class Waiters {
@@ -19,7 +21,8 @@ export class Waiters {
 
   add(desk: Desk, request: string, waiting: Waiting): void {
     const epochs = new Map(waiting.agentIds.map((id) => [id, desk.facts.agents.get(id)?.epoch ?? 0]));
-    const waiter: Waiter = { ...waiting, request, due: desk.now.mono + waiting.limitMs, epochs };
+    const subs = new Map(waiting.agentIds.map((id) => [id, reportOf(desk, id)?.sub ?? 0]));
+    const waiter: Waiter = { ...waiting, request, due: desk.now.mono + waiting.limitMs, epochs, subs };
     this.#waiters.add(waiter);
     for (const id of waiting.agentIds)
       this.#byAgent.set(id, (this.#byAgent.get(id) ?? new Set()).add(waiter));
@@ -62,6 +65,14 @@ function arrived(desk: Desk, waiter: Waiter, id: string): boolean {
   if (waiter.until === 'released') return placement === null || placement.epoch > epoch;
   if (waiter.until === 'placed') return placement?.phase === 'OPEN' && placement.epoch > epoch;
   if (placement?.phase !== 'OPEN') return false;
-  const report = desk.presence.of(placement.orchestratorId)?.observed.get(id);
-  return report?.epoch === placement.epoch && (report.status === 'running' || report.status === 'healthy');
+  const report = reportOf(desk, id);
+  if (report?.epoch !== placement.epoch) return false;
+  if (waiter.until === 'restarted' && report.sub <= (waiter.subs.get(id) ?? 0)) return false;
+  return report.status === 'running' || report.status === 'healthy';
+}
+
+/** What the agent's orchestrator last reported of it. */
+function reportOf(desk: Desk, id: string): AgentReport | undefined {
+  const at = desk.facts.agents.get(id)?.placement?.orchestratorId;
+  return at === undefined ? undefined : desk.presence.of(at)?.observed.get(id);
 }

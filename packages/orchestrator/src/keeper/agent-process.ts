@@ -2,7 +2,7 @@
  * Starting one agent process: a session of its own, output appended to its files, the environment it was given and
  * nothing of the keeper's.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import type { KeeperRequest } from '@muster/contract';
 import { DEFAULT_SEARCH_PATH } from './launch-problem.ts';

@@ -7,6 +7,6 @@ export {
   endKeeper,
   type KeeperHello,
   type KeeperOptions,
-  startKeeper,
   type StartedKeeper,
+  startKeeper,
 } from './launch.ts';

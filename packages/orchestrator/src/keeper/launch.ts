@@ -6,7 +6,7 @@
  * keeper runs in a PID namespace whose end is the end of all agents; this is tried out, not guessed. The keeper gets a
  * session of its own and none of our descriptors, so that neither our death nor a terminal's Ctrl-C reaches it.
  */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -17,7 +17,7 @@ import { KEEPER_PROTOCOL_VERSION, type KeeperResult } from '@muster/contract';
 import { KeeperConnection, KeeperError } from './connection.ts';
 import { sweepGroups } from './control-groups.ts';
 import { ownPidNamespace } from './host-pids.ts';
-import { keeperPaths, type KeeperPaths } from './paths.ts';
+import { type KeeperPaths, keeperPaths } from './paths.ts';
 import {
   AGENT_MARK,
   carriesMarks,

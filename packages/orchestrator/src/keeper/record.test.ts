@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type AgentRecord, readRecords, RecordDamagedError, RecordLog, RecordWriteError } from './record.ts';
+import { type AgentRecord, RecordDamagedError, RecordLog, RecordWriteError, readRecords } from './record.ts';
 
 let directory: string;
 let file: string;

@@ -15,7 +15,7 @@ import { startAgentProcess, startError } from './agent-process.ts';
 import type { AgentGroup, ControlGroups } from './control-groups.ts';
 import { launchProblem, plainSpawnError } from './launch-problem.ts';
 import { AGENT_MARK, carriesMarks, findProcesses, signalQuietly } from './process-table.ts';
-import { RecordWriteError, type AgentRecord, type RecordLog } from './record.ts';
+import { type AgentRecord, type RecordLog, RecordWriteError } from './record.ts';
 
 type Request<Op extends KeeperRequest['op']> = Extract<KeeperRequest, { op: Op }>;
 type Result<Op extends KeeperResult['op']> = Extract<KeeperResult, { op: Op }>;

@@ -215,8 +215,10 @@ export class FakeManager {
     const nonce = randomBytes(24).toString('base64url');
     link.on('error', () => link.terminate());
     link.on('message', (data) => {
-      this.received += String(data);
-      const decoded = decodeOrchestratorFrame(String(data));
+      // Text messages arrive as one buffer.
+      const text = (data as Buffer).toString('utf8');
+      this.received += text;
+      const decoded = decodeOrchestratorFrame(text);
       if (!decoded.ok) throw new Error(`the orchestrator sent ${decoded.reason}`);
       const { frame } = decoded;
       if (frame.t === 'hello') {

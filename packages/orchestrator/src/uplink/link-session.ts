@@ -89,7 +89,7 @@ export class LinkSession {
     socket.on('message', (data, isBinary) => {
       this.#alive = true;
       if (isBinary) this.#refuse('a binary message');
-      else this.#receive(String(data));
+      else this.#receive((data as Buffer).toString('utf8'));
     });
     socket.on('pong', () => {
       this.#alive = true;

@@ -72,7 +72,7 @@ export function registerJoinTokens(app: App, services: Services): void {
     return {
       ...answerOf(kept),
       token,
-      command: joinCommand(request.protocol, request.host, token, body.name ?? null),
+      command: joinCommand(request.protocol, request.host, body.name ?? null),
     };
   });
   const revoke = {
@@ -87,11 +87,14 @@ export function registerJoinTokens(app: App, services: Services): void {
   });
 }
 
-/** What to type on the customer's machine. The token is given by environment, never as an argument that others can see. */
-function joinCommand(protocol: string, host: string, token: string, name: string | null): string {
+/**
+ * What to type on the customer's machine. The token is not part of it: a command line ends up in the shell's history and
+ * is seen by others. It goes into a file that only its owner reads.
+ */
+function joinCommand(protocol: string, host: string, name: string | null): string {
   const manager = /^[A-Za-z0-9.:[\]-]{1,255}$/.test(host) ? host : '<manager>';
   const id = name !== null && /^[A-Za-z0-9._-]+$/.test(name) ? ` AGENT_ID=${name}` : '';
-  return `JOIN_TOKEN=${token} CENTRAL_MANAGER_URL=${protocol}://${manager}${id} npx muster orchestrator`;
+  return `JOIN_TOKEN_FILE=./join-token CENTRAL_MANAGER_URL=${protocol}://${manager}${id} npx muster orchestrator`;
 }
 
 function joinTokenOf(token: JoinToken, nowWall: number): JoinTokenAnswer {

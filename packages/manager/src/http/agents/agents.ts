@@ -101,7 +101,8 @@ function registerControl(app: App, services: Services): void {
   app.post(
     '/api/v1/cluster/agents/:id/restart',
     { config: operator, schema: schemaFor('Restart the process where it is') },
-    (request) => act(services, callerIn(request).actor, 'restartAgent', request.params.id, false),
+    (request) =>
+      act(services, callerIn(request).actor, 'restartAgent', request.params.id, request.query.wait === true),
   );
   app.delete(
     '/api/v1/cluster/agents/:id',
@@ -120,7 +121,7 @@ async function act(
 ): Promise<AgentActionAnswer> {
   const { engine, links } = services;
   const before = findAgent(engine.machine, actor, agentId);
-  const command: ManagerCommand = kind === 'restartAgent' ? { kind, agentId } : { kind, agentId, wait };
+  const command: ManagerCommand = { kind, agentId, wait };
   const value = await engine.command(actor, command);
   const agent = engine.machine.facts.agents.get(agentId);
   const status = agent === undefined ? 'removed' : agentView(engine.machine.presence, agent).status;
@@ -136,7 +137,10 @@ async function act(
     agent_id: agentId,
     status: kind === 'removeAgent' && status !== 'removed' ? 'removing' : status,
     connected: containerId === null ? true : links.isConnected(containerId),
-    confirmed: goal[kind].includes(typeof value['status'] === 'string' ? value['status'] : status),
+    confirmed:
+      kind === 'restartAgent'
+        ? value['confirmed'] === true
+        : goal[kind].includes(typeof value['status'] === 'string' ? value['status'] : status),
     container_id: containerId,
     epoch: agent?.epoch ?? before.epoch,
   };

@@ -51,7 +51,8 @@ describe('a join token', () => {
     const made = await test.request<JoinTokenCreated>('POST', '/api/v1/cluster/join-tokens', {
       name: 'machine',
     });
-    expect(made.body.command).toContain(made.body.token);
+    expect(made.body.command).toContain('JOIN_TOKEN_FILE=');
+    expect(made.body.command).not.toContain(made.body.token);
     const secret = made.body.token.split('.').at(-1) ?? '';
     const listed = await test.request<JoinTokenAnswer[]>('GET', '/api/v1/cluster/join-tokens');
     expect(listed.text).not.toContain(secret);
