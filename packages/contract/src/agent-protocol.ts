@@ -17,7 +17,7 @@ export const AGENT_STATE_VALUE_MAX_BYTES = 262_144;
 /** Largest portable state of one agent (all keys and files of its state directory, uncompressed). */
 export const AGENT_PORTABLE_STATE_MAX_BYTES = 1_048_576;
 
-/** Environment an agent process is given, besides an allow-list (PATH, HOME, LANG, TZ, MUSTER_MARKET_DATA, NODE_EXTRA_CA_CERTS). */
+/** Environment an agent process is given, besides an allow-list (PATH, HOME, LANG, TZ, MUSTER_MARKET_DATA, NODE_EXTRA_CA_CERTS) and NODE_COMPILE_CACHE. */
 export const agentEnvironment = {
   socket: 'MUSTER_SOCKET',
   agentId: 'MUSTER_AGENT_ID',

@@ -29,12 +29,18 @@ export interface AgentPlace {
 }
 
 export class AgentPlaces {
+  /**
+   * Where Node keeps compiled programs between starts: shared, so that the second agent of a type starts faster than the
+   * first. No border is lost by it: the agents of one orchestrator run as one user.
+   */
+  readonly compileCache: string;
   readonly #agents: string;
   readonly #sockets: string;
 
   /** Makes the directories. @throws the file system's error, or one naming a stand-in directory that is somebody else's. */
   constructor(dataDir: string) {
     this.#agents = join(dataDir, 'agents');
+    this.compileCache = join(dataDir, 'compile-cache');
     mkdirSync(this.#agents, { recursive: true, mode: 0o700 });
     this.#sockets = socketDirectory(dataDir);
   }

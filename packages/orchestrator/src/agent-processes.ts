@@ -28,7 +28,7 @@ import type { KeeperSupervision } from './keeper-supervision.ts';
 /** How often agents send health and metrics, ms. */
 const REPORT_INTERVAL_MS = 5_000;
 const MESSAGE_MAX = 900;
-/** What an agent process is given of the daemon's environment. */
+/** What an agent process is given of the daemon's environment, besides its own variables and Node's compile cache. */
 const passedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'MUSTER_MARKET_DATA', 'NODE_EXTRA_CA_CERTS'] as const;
 /** Share of an agent's memory limit that its JavaScript heap may take; the rest is for code, buffers and stacks. */
 const HEAP_SHARE = 0.6;
@@ -287,6 +287,7 @@ export class AgentProcesses {
     environment[agentEnvironment.socket] = socketPath;
     environment[agentEnvironment.agentId] = agentId;
     environment[agentEnvironment.stateDir] = stateDir;
+    environment['NODE_COMPILE_CACHE'] = this.#options.places.compileCache;
     return environment;
   }
 }

@@ -3,11 +3,9 @@
  * which has authenticated them; link inputs come from the channel shell, which has checked key proofs and decoded frames.
  */
 import type {
-  AgentReport,
   ErrorCode,
   Failure,
   FieldError,
-  HostFacts,
   ManagerFrame,
   OrchestratorFrame,
   OrderBody,
@@ -180,5 +178,3 @@ export type ValidateConfig = (
   readonly errors: readonly FieldError[];
   readonly warnings: readonly string[];
 };
-
-export type { AgentReport, HostFacts };

@@ -3,7 +3,7 @@
  * is made and when the journal is replayed, which is why replay gives the same state. Decisions are made elsewhere; this file
  * knows no rules beyond bookkeeping, and a record that contradicts the facts is a broken invariant.
  */
-import { DEFAULT_CUSTOMER, type TargetChange } from '@muster/contract';
+import type { TargetChange } from '@muster/contract';
 import type { Digest } from '../machine.ts';
 import { canonicalText } from '../shared/canonical.ts';
 import {
@@ -347,5 +347,3 @@ export function applyRecord(facts: Facts, record: ManagerRecord, digest: Digest)
     );
   handler(facts, record.body, record.at, digest);
 }
-
-export { DEFAULT_CUSTOMER };

@@ -3,7 +3,7 @@
  * taken by the manager. Epochs and incarnations are the keeper's (its own durable record), processes are observed. Derived from
  * journal records alone by `apply` below.
  */
-import type { AgentSpec, BlobRef, Receipt, TargetChange, TargetEntry, Tombstone } from '@muster/contract';
+import type { AgentSpec, Receipt, TargetChange, TargetEntry, Tombstone } from '@muster/contract';
 import type { JournalRecord } from '../machine.ts';
 
 export interface RecordBodies {
@@ -222,5 +222,3 @@ export function orchestratorFactsOf(snapshot: OrchestratorSnapshot): Orchestrato
     holds: new Map<string, Hold>(view['holds'] as never),
   };
 }
-
-export type { BlobRef };
