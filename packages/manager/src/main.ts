@@ -21,6 +21,7 @@ import {
   systemClock,
 } from '@muster/runtime';
 import { settleAdministrator } from './administrator.ts';
+import { mayComeFrom } from './auth/addresses.ts';
 import { AttemptLimiter } from './auth/attempt-limiter.ts';
 import { type HashCost, Passwords } from './auth/passwords.ts';
 import { Tokens } from './auth/tokens.ts';
@@ -149,6 +150,10 @@ async function layFoundation(
     blobs,
     addressOf: (request) => clientAddress(request, proxies),
     refusalOf: (address) => linkRefusal(settings, address),
+    mayLink: (orchestratorId, address) => {
+      const { facts } = engine.machine;
+      return mayComeFrom(facts, facts.orchestrators.get(orchestratorId)?.customerId ?? null, address);
+    },
   });
   opened.push(() => links.close());
   const events = new EventRing();

@@ -44,9 +44,18 @@ export const CustomerRequest = Type.Object({
   name: optional(Name),
 });
 export type CustomerRequest = Static<typeof CustomerRequest>;
+export const CustomerChange = Type.Object({
+  name: Type.Optional(Name),
+  /** Addresses and CIDR ranges the customer's machines and users may come from; null lifts the limit. */
+  allowed_ips: Type.Optional(
+    nullable(Type.Array(Type.String({ minLength: 1, maxLength: 64 }), { maxItems: 200 })),
+  ),
+});
+export type CustomerChange = Static<typeof CustomerChange>;
 export const CustomerAnswer = Type.Object({
   id: Identifier,
   name: Type.String(),
+  allowed_ips: nullable(Type.Array(Type.String())),
   created_at: Timestamp,
   containers: Type.Integer(),
   agents: Type.Integer(),

@@ -24,6 +24,19 @@ export function createCustomer(
   return done({ id: command.id });
 }
 
+export function changeCustomer(
+  desk: Desk,
+  actor: Actor,
+  command: CommandOf<'changeCustomer'>,
+): CommandResult {
+  const { kind: _kind, ...changes } = command;
+  if (!desk.facts.customers.has(command.id))
+    return refuse('not-found', `Customer ${JSON.stringify(command.id)} does not exist.`);
+  desk.commit('customerChanged', { ...changes, by: actor.id });
+  desk.publish('customer.changed', command.id, { customer_id: command.id });
+  return done({ id: command.id });
+}
+
 /** Names and e-mails share one space, in any case: either signs in. */
 function nameIsTaken(desk: Desk, name: string, exceptId?: string): boolean {
   const wanted = name.toLowerCase();

@@ -41,6 +41,12 @@ export interface DeployCommand {
 export type ManagerCommand =
   | { readonly kind: 'createCustomer'; readonly id: string; readonly name: string }
   | {
+      readonly kind: 'changeCustomer';
+      readonly id: string;
+      readonly name?: string;
+      readonly allowedIps?: readonly string[] | null;
+    }
+  | {
       readonly kind: 'createUser';
       readonly name: string;
       readonly email: string | null;

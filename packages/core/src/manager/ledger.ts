@@ -81,7 +81,11 @@ const apply: Apply = {
     facts.generation = body.generation;
   },
   customerCreated(facts, body, at) {
-    facts.customers.set(body.id, { id: body.id, name: body.name, createdAt: at });
+    facts.customers.set(body.id, { id: body.id, name: body.name, createdAt: at, allowedIps: null });
+  },
+  customerChanged(facts, body) {
+    const { id, by: _by, ...changes } = body;
+    facts.customers.set(id, { ...must(facts.customers.get(id), `customer ${id}`), ...changes });
   },
   userCreated(facts, body, at) {
     const { by: _by, ...user } = body;

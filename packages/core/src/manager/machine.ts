@@ -8,7 +8,7 @@
 import { type AgentTypeRecipe, DEFAULT_CUSTOMER } from '@muster/contract';
 import { type Digest, type JournalRecord, type Machine, type Now, never, type Random } from '../machine.ts';
 import { canonicalText } from '../shared/canonical.ts';
-import { changeUser, createCustomer, createUser, removeUser } from './accounts.ts';
+import { changeCustomer, changeUser, createCustomer, createUser, removeUser } from './accounts.ts';
 import {
   migrateAgent,
   type Outcome,
@@ -247,6 +247,8 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
     switch (command.kind) {
       case 'createCustomer':
         return createCustomer(desk, actor, command);
+      case 'changeCustomer':
+        return changeCustomer(desk, actor, command);
       case 'createUser':
         return createUser(desk, actor, command);
       case 'changeUser':

@@ -23,6 +23,8 @@ export interface Customer {
   readonly id: string;
   readonly name: string;
   readonly createdAt: number;
+  /** Addresses and CIDR ranges this customer's machines and users may come from; null: anywhere. */
+  readonly allowedIps: readonly string[] | null;
 }
 
 export interface User {

@@ -29,6 +29,7 @@ export interface RecordBodies {
   managerStarted: { incarnation: number };
   generationRaised: { generation: number; reason: string };
   customerCreated: { id: string; name: string; by: string };
+  customerChanged: { id: string; name?: string; allowedIps?: readonly string[] | null; by: string };
   userCreated: {
     id: string;
     name: string;

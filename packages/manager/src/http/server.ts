@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { MusterError, PROBLEM_MEDIA_TYPE, problemOf } from '@muster/contract';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import { mayComeFrom } from '../auth/addresses.ts';
 import { callerOf, includesRole } from '../auth/callers.ts';
 import { addressListOf } from '../config.ts';
 import { jsonHazard } from '../json-bounds.ts';
@@ -175,6 +176,9 @@ async function admit(request: FastifyRequest, services: Services): Promise<void>
       'token-expired',
       'The token has expired. POST /api/v1/auth/login with email and password for a new one.',
     );
+  }
+  if (!mayComeFrom(services.engine.machine.facts, caller.user.customerId, request.ip)) {
+    throw new MusterError('address-not-allowed', `Your address ${request.ip} may not act for this customer.`);
   }
   const needed = access === 'beating' ? 'operator' : access;
   if (!includesRole(caller.user.role, needed)) {

@@ -44,6 +44,8 @@ export interface LinkServerOptions {
   readonly addressOf: (request: IncomingMessage) => string;
   /** Why an address may not link, or null. */
   readonly refusalOf: (address: string) => ErrorCode | null;
+  /** Whether this orchestrator's customer lets it come from there. */
+  readonly mayLink: (orchestratorId: string, address: string) => boolean;
 }
 
 const statusTexts: Readonly<Record<number, string>> = {
@@ -121,6 +123,10 @@ export class LinkServer implements LinkOwner {
   opened(link: Link, hello: OrchestratorFrameOf<'hello'>): boolean {
     this.#handshakes.delete(link);
     const { orchestratorId, publicKey, instance, bootId, software } = hello;
+    if (!this.#options.mayLink(orchestratorId, link.address)) {
+      link.reject('address-not-allowed', `The address ${link.address} may not act for this customer.`);
+      return true;
+    }
     return this.#submit({
       kind: 'linkOpened',
       link: link.id,

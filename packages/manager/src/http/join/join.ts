@@ -19,6 +19,7 @@ import type { Actor, ManagerCommand, OrchestratorFields } from '@muster/core/man
 import { joinSecretHash, open, sign, verify } from '@muster/runtime';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { mayComeFrom } from '../../auth/addresses.ts';
 import { callerOf, includesRole } from '../../auth/callers.ts';
 import { isLoopback } from '../../config.ts';
 import type { Services } from '../../services.ts';
@@ -93,7 +94,8 @@ async function enrolmentOf(
   body: JoinRequest,
   request: FastifyRequest,
 ): Promise<{ actor: Actor; command: Enrolment }> {
-  const { box } = services.identity;
+  const { identity, engine } = services;
+  const { box } = identity;
   if (body.box_key !== box.publicKeyText) {
     throw new MusterError(
       'conflict',
@@ -112,6 +114,14 @@ async function enrolmentOf(
   if (body.token_id === undefined) {
     const actor = await administratorOf(services, request);
     return { actor, command: { ...base, method: 'password', tokenId: null, secretHash: null } };
+  }
+  const { facts } = engine.machine;
+  const customerId = facts.joinTokens.get(body.token_id)?.customerId ?? null;
+  if (!mayComeFrom(facts, customerId, request.ip)) {
+    throw new MusterError(
+      'address-not-allowed',
+      `Your address ${request.ip} may not join for this customer.`,
+    );
   }
   const secret = open(body.sealed_secret ?? '', box, joinSealContext(body.token_id, body.public_key));
   if (secret === null)
