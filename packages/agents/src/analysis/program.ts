@@ -14,6 +14,7 @@ import { JournalDamaged, RecordLog } from '../journal/record-log.ts';
 import { dateOf, instantText } from '../market-data/calendar.ts';
 import { DataMissing, loadMarketData } from '../market-data/market-data.ts';
 import { Pace } from '../replay/pace.ts';
+import { waitFailed } from '../replay/wait-failed.ts';
 import type { AnalysisView } from './analyst.ts';
 import { type AnalysisConfig, barsUntilWarm, resolveAnalysisConfig } from './config.ts';
 import { AnalysisSession } from './session.ts';
@@ -42,13 +43,6 @@ export function startAnalysis(context: AgentContext): AgentProgram {
   const program = new AnalysisProgram(context, config, session);
   program.start();
   return program;
-}
-
-function waitFailed(context: AgentContext, reason: string): AgentProgram {
-  context.log.error('the agent cannot run and waits for a person', { reason });
-  context.health('failed', reason, false);
-  for (const verb of ['status', 'health']) context.command(verb, () => ({ state: 'failed', detail: reason }));
-  return {};
 }
 
 class AnalysisProgram implements AgentProgram {

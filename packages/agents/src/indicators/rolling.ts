@@ -103,18 +103,20 @@ export class Bollinger extends Windowed<BollingerBands> {
   }
 }
 
-/** Exponential moving average, k = 2/(n+1), seeded with the mean of the first n values, first at n-1. */
-export class Ema implements Indicator<number, number> {
+/** A recursive average: seeded with the mean of the first n values (first defined at n-1), then folded value by value. */
+class Recursive implements Indicator<number, number> {
   readonly #period: number;
+  readonly #fold: (previous: number, value: number) => number;
   #seed: number[] = [];
   #value: number | null = null;
 
-  constructor(period: number) {
+  constructor(period: number, fold: (previous: number, value: number) => number) {
     this.#period = period;
+    this.#fold = fold;
   }
   update(value: number): number | null {
     if (this.#value !== null) {
-      this.#value += (2 / (this.#period + 1)) * (value - this.#value);
+      this.#value = this.#fold(this.#value, value);
       return this.#value;
     }
     this.#seed.push(value);
@@ -133,32 +135,16 @@ export class Ema implements Indicator<number, number> {
   }
 }
 
-/** Wilder's average: the mean of the first n values, then (previous*(n-1) + x)/n. */
-export class Wilder implements Indicator<number, number> {
-  readonly #period: number;
-  #seed: number[] = [];
-  #value: number | null = null;
-
+/** Exponential moving average, k = 2/(n+1). */
+export class Ema extends Recursive {
   constructor(period: number) {
-    this.#period = period;
+    super(period, (previous, value) => previous + (2 / (period + 1)) * (value - previous));
   }
-  update(value: number): number | null {
-    if (this.#value !== null) {
-      this.#value = (this.#value * (this.#period - 1) + value) / this.#period;
-      return this.#value;
-    }
-    this.#seed.push(value);
-    if (this.#seed.length < this.#period) return null;
-    this.#value = sum(this.#seed) / this.#period;
-    this.#seed = [];
-    return this.#value;
-  }
-  save(): unknown {
-    return { seed: this.#seed, value: this.#value };
-  }
-  restore(state: unknown): void {
-    const { seed, value } = state as { seed: number[]; value: number | null };
-    this.#seed = [...seed];
-    this.#value = value;
+}
+
+/** Wilder's average: (previous*(n-1) + x)/n. */
+export class Wilder extends Recursive {
+  constructor(period: number) {
+    super(period, (previous, value) => (previous * (period - 1) + value) / period);
   }
 }

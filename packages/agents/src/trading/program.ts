@@ -14,6 +14,7 @@ import { dateOf } from '../market-data/calendar.ts';
 import { DataMissing } from '../market-data/market-data.ts';
 import { barsNeeded } from '../momentum/params.ts';
 import { Pace } from '../replay/pace.ts';
+import { waitFailed } from '../replay/wait-failed.ts';
 import { resolveTradingConfig, type TradingConfig } from './config.ts';
 import { type ControlAnswer, TradingControl } from './control.ts';
 import { openReplay, type ReplaySession } from './replay.ts';
@@ -51,14 +52,6 @@ export async function startTrading(context: AgentContext): Promise<AgentProgram>
   const program = new TradingProgram(context, config, session);
   await program.start();
   return program;
-}
-
-/** Nothing this process can do will help: it says why and stays, so that nobody restarts it in circles. */
-function waitFailed(context: AgentContext, reason: string): AgentProgram {
-  context.log.error('the agent cannot run and waits for a person', { reason });
-  context.health('failed', reason, false);
-  for (const verb of ['status', 'health']) context.command(verb, () => ({ state: 'failed', detail: reason }));
-  return {};
 }
 
 class TradingProgram implements AgentProgram {
