@@ -46,7 +46,7 @@ export function usageFailure(what: string, next?: string): CommandFailure {
 export function failureOfAnswer(status: number, body: unknown): CommandFailure {
   const problem = isRecord(body) ? body : {};
   const title = textOf(problem['title']) ?? `The manager answered ${status}`;
-  const detail = textOf(problem['detail']);
+  const detail = withoutTitle(textOf(problem['detail']), title);
   const lists = [...fieldErrors(problem), ...reasonsWhyNot(problem)];
   const why = detail === undefined ? lists : [detail, ...lists.filter((line) => !says(detail, line))];
   const next = nextStep(status, problem);
@@ -59,6 +59,11 @@ export function failureOfAnswer(status: number, body: unknown): CommandFailure {
   });
 }
 
+/** "The request is not valid: /name must be …" under the title "The request is not valid" says it twice. */
+function withoutTitle(detail: string | undefined, title: string): string | undefined {
+  return detail?.startsWith(`${title}: `) === true ? detail.slice(title.length + 2) : detail;
+}
+
 /** Whether a sentence has told already what a line of a list tells. */
 function says(sentence: string, line: string): boolean {
   const what = line.slice(line.indexOf(': ') + 2);
@@ -68,6 +73,8 @@ function says(sentence: string, line: string): boolean {
 /** The catalogue's step, but for what reads otherwise at a command line: there the members it points to are shown. */
 function nextStep(status: number, problem: Readonly<Record<string, unknown>>): string | undefined {
   if (status === 401 && problem['code'] !== 'bad-credentials') return 'Sign in with: muster login';
+  const customer = /^Customer "([\w.-]+)" does not exist/.exec(textOf(problem['detail']) ?? '')?.[1];
+  if (customer !== undefined) return `Add it with: muster customers add ${customer}`;
   const next = textOf(problem['next']);
   return next !== undefined && /"(errors|orchestrators|detail)"/.test(next) ? undefined : next;
 }

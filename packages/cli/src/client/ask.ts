@@ -74,7 +74,9 @@ export async function confirm(
   yes: boolean | undefined,
 ): Promise<void> {
   if (yes === true) return;
-  if (!stdin.isTTY) throw usageFailure(`${what} needs a confirmation`, 'Repeat the command with --yes.');
+  if (!stdin.isTTY) {
+    throw usageFailure(`${what}: this needs a confirmation`, 'Repeat the command with --yes.');
+  }
   stderr.write(`${what}. Type ${expected} to go on: `);
   const reader = createInterface({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY });
   try {

@@ -1,7 +1,7 @@
 /**
  * Finding what a person means by an id, a name, or the beginning of either.
  *
- * An exact id wins over an exact name, that over a beginning. Ids read `agent_0123…`: their beginning may be given with or
+ * An exact id wins over an exact name, that over a beginning. Ids read `agt_0123…`: their beginning may be given with or
  * without the part before the line. What fits several is refused with the list, never guessed.
  */
 import type { Agent, Container, JoinTokenAnswer, UserAnswer } from '@muster/contract';
@@ -47,6 +47,7 @@ export function findOne<Item>(
 const listHint: Readonly<Record<string, string>> = {
   agent: 'muster ps lists the agents.',
   node: 'muster nodes --all lists the orchestrators.',
+  'local agent': 'muster local agents lists the agents on this machine.',
   token: 'muster token ls lists the join tokens.',
   user: 'muster users ls lists the users.',
 };

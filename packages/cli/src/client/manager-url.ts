@@ -57,8 +57,8 @@ function notSignedIn(what: string): CommandFailure {
   return new CommandFailure({ what, next: 'Sign in with: muster login', code: exitCode.notAllowed });
 }
 
-/** A token or password from a file, one line. */
-export function readTokenFile(path: string): Secret {
+/** A secret from a file of one line. `noun`: "token" or "password", for messages. */
+export function readTokenFile(path: string, noun = 'token'): Secret {
   let text: string;
   try {
     text = readFileSync(path, 'utf8').trim();
@@ -69,7 +69,10 @@ export function readTokenFile(path: string): Secret {
     });
   }
   if (text === '' || text.includes('\n')) {
-    throw new CommandFailure({ what: `The file ${path} does not hold one token`, code: exitCode.notAllowed });
+    throw new CommandFailure({
+      what: `The file ${path} must hold the ${noun} on its only line`,
+      code: exitCode.notAllowed,
+    });
   }
   return new Secret(text);
 }

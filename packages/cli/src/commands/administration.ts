@@ -139,7 +139,7 @@ export async function removeUser(
   { yes }: { readonly yes?: true },
 ): Promise<void> {
   const user = await findUser(api, wanted);
-  await confirm(services, `User ${printable(user.name)} is removed`, printable(user.name), yes);
+  await confirm(services, `This removes the user ${printable(user.name)}`, printable(user.name), yes);
   const answer = await api.delete<unknown>(`/api/v1/users/${encodeURIComponent(user.id)}`);
   if (print.isJson) print.json(answer);
   else print.line(`User ${printable(user.name)} is removed.`);

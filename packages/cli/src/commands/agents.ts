@@ -30,29 +30,36 @@ export async function ps({ api, print }: ClientContext, options: PsOptions): Pro
     status: options.status,
     container_id: node?.container_id,
   });
-  print.list(agentColumns(print), list, 'No agents. Deploy one with: muster deploy trading_agent');
+  print.list(agentColumns(print, list), list, 'No agents. Deploy one with: muster deploy trading_agent');
 }
 
-function agentColumns({ paint, nowMs }: ClientContext['print']): Column<Agent>[] {
+/** What needs a person says why in the usual table too; in a quiet fleet the column is not there. */
+function agentColumns({ paint, nowMs }: ClientContext['print'], agents: readonly Agent[]): Column<Agent>[] {
+  const quiet = agents.every(({ detail }) => detail === '');
   return [
     { title: 'NAME', shrinkTo: 12, cell: (agent) => printable(agent.name) },
-    { title: 'TYPE', shrinkTo: 10, cell: (agent) => printable(agent.agent_type) },
+    { title: 'TYPE', shrinkTo: 10, droppable: true, cell: (agent) => printable(agent.agent_type) },
     { title: 'STATUS', cell: (agent) => statusText('agent', agent.status, paint) },
-    { title: 'ORCHESTRATOR', shrinkTo: 10, cell: (agent) => printable(agent.container_name ?? '–') },
+    { title: 'ORCHESTRATOR', shrinkTo: 14, cell: (agent) => printable(agent.container_name ?? '–') },
     { title: 'PID', align: 'right', cell: (agent) => String(agent.pid ?? '–') },
-    { title: 'SINCE', cell: (agent) => relativeTime(agent.since, nowMs) },
-    { title: 'CRASHES', align: 'right', cell: (agent) => String(agent.crashes) },
+    { title: 'SINCE', droppable: true, cell: (agent) => relativeTime(agent.since, nowMs) },
+    { title: 'CRASHES', align: 'right', droppable: true, cell: (agent) => String(agent.crashes) },
     {
       title: 'EQUITY',
       align: 'right',
       cell: ({ metrics }) => (metrics['equity'] === undefined ? '–' : amount(metrics['equity'])),
     },
-    { title: 'ID', shrinkTo: 14, cell: (agent) => printable(agent.agent_id) },
+    {
+      title: 'DETAIL',
+      shrinkTo: 16,
+      ...(quiet ? { wide: true as const } : {}),
+      cell: (agent) => printable(agent.detail),
+    },
+    { title: 'ID', shrinkTo: 14, droppable: true, cell: (agent) => printable(agent.agent_id) },
     { title: 'CUSTOMER', wide: true, cell: (agent) => printable(agent.customer_id) },
     { title: 'VERSION', wide: true, cell: (agent) => printable(agent.type_version) },
     { title: 'WANTED', wide: true, cell: (agent) => agent.desired },
     { title: 'EPOCH', wide: true, align: 'right', cell: (agent) => String(agent.epoch) },
-    { title: 'DETAIL', wide: true, cell: (agent) => printable(agent.detail) },
   ];
 }
 
@@ -108,7 +115,8 @@ export async function act(
   if (action === 'rm') {
     const names = agents.map(({ name }) => printable(name));
     const expected = names.length === 1 ? (names[0] as string) : String(names.length);
-    await confirm(services, `Removing ${names.join(', ')} with their state`, expected, yes);
+    const whose = names.length === 1 ? 'its' : 'their';
+    await confirm(services, `This removes ${names.join(', ')} with ${whose} state`, expected, yes);
   }
   const options = { query: { wait: wait === true }, limitMs: 60_000 };
   const answers: AgentActionAnswer[] = [];
@@ -121,6 +129,8 @@ export async function act(
     if (!print.isJson) print.line(`${printable(agent.name)}: ${outcome(answer, wait === true)}`);
   }
   if (print.isJson) print.json(answers);
+  const held = answers.filter(({ status }) => status === 'stopped-by-customer');
+  if (action !== 'rm' && action !== 'stop' && held.length > 0) throw await heldFailure(api, held);
   if (wait === true && answers.some(({ confirmed }) => !confirmed)) {
     throw new CommandFailure({
       what: 'Not confirmed in time; the order stands and goes on',
@@ -128,6 +138,20 @@ export async function act(
       code: exitCode.failure,
     });
   }
+}
+
+/** A start that the customer's own stop holds back: who stopped it and why, and that nobody but him can lift it. */
+async function heldFailure(
+  api: ClientContext['api'],
+  held: readonly AgentActionAnswer[],
+): Promise<CommandFailure> {
+  const details = await Promise.all(held.map(({ agent_id: id }) => api.get<AgentDetail>(agentPath(id))));
+  return new CommandFailure({
+    what: 'The customer has stopped this on his machine; it stays stopped until he lifts it',
+    why: details.map(({ name, detail }) => `${name}: ${detail}`),
+    next: 'Ask him for: muster local resume. The order is kept and takes effect then.',
+    code: exitCode.refused,
+  });
 }
 
 function outcome({ status, connected, confirmed }: AgentActionAnswer, waited: boolean): string {

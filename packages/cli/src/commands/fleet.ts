@@ -110,8 +110,8 @@ export async function removeNode(
   const node = await findNode(api, wanted);
   const name = printable(node.container_name);
   const what = force
-    ? `${name} is declared dead and its ${node.placed_agents} agents are given up without a confirmed stop`
-    : `The ${node.placed_agents} agents of ${name} are stopped and it is removed`;
+    ? `This declares ${name} dead and gives up its agents (${node.placed_agents}) without a confirmed stop`
+    : `This stops the agents of ${name} (${node.placed_agents}) and removes it`;
   await confirm(services, what, name, options.yes);
   const path = `/api/v1/cluster/containers/${encodeURIComponent(node.container_id)}`;
   const answer = await api.delete<DoneAnswer>(path, { query: { force }, limitMs: 60_000 });

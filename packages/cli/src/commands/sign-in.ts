@@ -36,7 +36,8 @@ export async function login(services: Services, options: LoginOptions): Promise<
 }
 
 function passwordFrom(services: Services, options: LoginOptions, url: string): Promise<Secret> {
-  if (options.passwordFile !== undefined) return Promise.resolve(readTokenFile(options.passwordFile));
+  if (options.passwordFile !== undefined)
+    return Promise.resolve(readTokenFile(options.passwordFile, 'password'));
   if (options.passwordStdin === true) return readPiped(services.stdin);
   return askPassword(services, `Password of ${options.user} at ${url}: `);
 }

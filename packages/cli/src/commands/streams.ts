@@ -141,7 +141,7 @@ export function eventLine({ type, data }: StreamEvent, paint: Paint): string {
   if (type === 'reset') return paint('yellow', '── earlier events are no longer available ──');
   const { timestamp, type: _type, ...facts } = isRecord(data) ? data : { data };
   const pairs = Object.entries(facts)
-    .filter(([, value]) => value !== undefined && value !== null)
+    .filter(([, value]) => value !== undefined && value !== null && value !== '')
     .map(
       ([key, value]) =>
         `${printable(key)}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`,

@@ -88,7 +88,20 @@ const codes: Readonly<Record<string, ExitCode>> = {
 export function startFailure(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = codes[error.name] ?? (isPortTaken(error) ? exitCode.unavailable : undefined);
-  return code === undefined ? error : new CommandFailure({ what: error.message, code }, error);
+  if (code === undefined) return error;
+  return new CommandFailure({ what: isPortTaken(error) ? portSentence(error) : error.message, code }, error);
+}
+
+/** Node's own words for a port ("listen EADDRINUSE: …") as a sentence with the next step. */
+function portSentence(error: Error): string {
+  const { code, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  if (port === undefined) return error.message;
+  const where = `Port ${port}${address === undefined ? '' : ` on ${address}`}`;
+  if (code === 'EADDRINUSE') {
+    return `${where} is taken by another program. Stop it, or choose another port with --port.`;
+  }
+  if (code === 'EACCES') return `${where} needs more rights. Choose one above 1023 with --port.`;
+  return `${where} cannot be opened (${code ?? 'unknown'}). Set --bind to an address of this machine.`;
 }
 
 function isPortTaken(error: Error): boolean {

@@ -11,7 +11,7 @@ function localCommand(parent: Command, nameAndArguments: string, description: st
     .command(nameAndArguments)
     .description(description)
     .addOption(outputOption())
-    .option('--data <dir>', "the orchestrator's data directory (else DATA_DIR)")
+    .option('--data <dir>', "the orchestrator's data directory (else DATA_DIR, else the only one in .muster)")
     .option('--url <url>', 'its local address (else MUSTER_LOCAL_URL, else where it last listened)');
 }
 
@@ -21,7 +21,10 @@ export function registerLocalCommands(program: Command, services: Services): voi
     .command('local')
     .description('speak to the orchestrator on this machine; works without the manager');
   localCommand(local, 'status', 'how the orchestrator is')
-    .addHelpText('after', examples('muster local status --data .muster/orchestrator-1'))
+    .addHelpText(
+      'after',
+      examples('muster local status', 'muster local status --data .muster/orchestrator-1'),
+    )
     .action(async (options: LocalOptions) => (await load()).localStatus(services, options));
   localCommand(local, 'agents', 'list the agents on this machine')
     .addHelpText('after', examples('muster local agents --data .muster/orchestrator-1'))
@@ -29,12 +32,15 @@ export function registerLocalCommands(program: Command, services: Services): voi
   localCommand(local, 'stop [agent]', 'stop one agent or all, until resumed here')
     .option('--reason <text>', 'why, for the journal')
     .option('-y, --yes', 'ask nothing')
-    .addHelpText('after', examples('muster local stop agent_4f2k', 'muster local stop --yes'))
+    .addHelpText(
+      'after',
+      examples('muster local stop momentum-1 --reason "Friday close"', 'muster local stop --yes'),
+    )
     .action(async (agent: string | undefined, options: LocalStopOptions) =>
       (await load()).localHold(services, 'stop', agent, options),
     );
   localCommand(local, 'resume [agent]', 'lift a local stop')
-    .addHelpText('after', examples('muster local resume agent_4f2k', 'muster local resume'))
+    .addHelpText('after', examples('muster local resume momentum-1', 'muster local resume'))
     .action(async (agent: string | undefined, options: LocalStopOptions) =>
       (await load()).localHold(services, 'resume', agent, options),
     );

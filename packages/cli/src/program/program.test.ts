@@ -77,6 +77,7 @@ const agent = {
   pid: 42,
   since: '2025-12-31T23:59:00Z',
   crashes: 0,
+  detail: '',
   metrics: { equity: 100 },
 };
 const agents = 'GET /api/v1/cluster/agents';

@@ -10,6 +10,7 @@ import type { Services } from '../services.ts';
 import { paintFor } from '../terminal/paint.ts';
 import { registerAdministration, registerSignIn } from './administration-commands.ts';
 import { registerAgentCommands } from './agent-commands.ts';
+import { registerAuditCommands } from './audit-commands.ts';
 import { registerFleetCommands } from './fleet-commands.ts';
 import { registerLocalCommands } from './local-commands.ts';
 import { registerProcessCommands } from './process-commands.ts';
@@ -41,6 +42,7 @@ export function buildProgram(services: Services, version: string): Command {
   registerAgentCommands(program, open);
   registerAdministration(program, open);
   registerLocalCommands(program, services);
+  registerAuditCommands(program, services);
   inherit(program, program.commands);
   return program;
 }
@@ -49,6 +51,8 @@ export function buildProgram(services: Services, version: string): Command {
 function inherit(parent: Command, commands: readonly Command[]): void {
   for (const command of commands) {
     command.copyInheritedSettings(parent);
+    // The setting of the program is not inherited; `--help` is the one way.
+    command.helpCommand(false);
     inherit(command, command.commands);
   }
 }

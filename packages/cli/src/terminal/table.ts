@@ -13,6 +13,8 @@ export interface Column<Row> {
   readonly wide?: true;
   /** May be cut when the terminal is too narrow, down to this many columns. */
   readonly shrinkTo?: number;
+  /** Left out altogether when cutting is not enough; the last such column goes first. */
+  readonly droppable?: true;
   readonly cell: (row: Row) => string;
 }
 
@@ -31,11 +33,13 @@ export function tableLines<Row>(
   rows: readonly Row[],
   { wide = false, width, heading = (text) => text }: TableOptions = {},
 ): readonly string[] {
-  const shown = columns.filter((column) => wide || column.wide !== true);
-  const cells = rows.map((row) => shown.map((column) => column.cell(row)));
-  const widths = shown.map((column, index) =>
-    Math.max(displayWidth(column.title), ...cells.map((row) => displayWidth(row[index] ?? ''))),
+  const shown = fitting(
+    columns.filter((column) => wide || column.wide !== true),
+    rows,
+    width,
   );
+  const cells = rows.map((row) => shown.map((column) => column.cell(row)));
+  const widths = widthsOf(shown, cells);
   if (width !== undefined) shrink(shown, widths, width);
   const line = (texts: readonly string[]): string =>
     texts
@@ -44,6 +48,33 @@ export function tableLines<Row>(
       .trimEnd();
   const titles = line(shown.map(({ title }) => title));
   return [heading(titles), ...cells.map(line)];
+}
+
+function widthsOf(columns: readonly Column<never>[], cells: readonly (readonly string[])[]): number[] {
+  return columns.map(({ title }, index) =>
+    Math.max(displayWidth(title), ...cells.map((row) => displayWidth(row[index] ?? ''))),
+  );
+}
+
+/** The columns that have room when all that may be cut are as narrow as they may be. */
+function fitting<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  width: number | undefined,
+): readonly Column<Row>[] {
+  let shown = columns;
+  while (width !== undefined) {
+    const natural = widthsOf(
+      shown,
+      rows.map((row) => shown.map((column) => column.cell(row))),
+    );
+    const least = shown.map(({ shrinkTo }, index) => Math.min(natural[index] ?? 0, shrinkTo ?? Infinity));
+    if (least.reduce((sum, each) => sum + each, 0) + gap.length * (shown.length - 1) <= width) break;
+    const last = shown.findLastIndex(({ droppable }) => droppable === true);
+    if (last === -1) break;
+    shown = shown.toSpliced(last, 1);
+  }
+  return shown;
 }
 
 function shrink(columns: readonly Column<never>[], widths: number[], available: number): void {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { colourPaint, paintFor, plainPaint } from './paint.ts';
 import { amount, byteCount, duration, moment, relativeTime, signedPercent } from './quantities.ts';
 import { type Column, tableLines } from './table.ts';
-import { cut, displayWidth, pad, printable } from './text.ts';
+import { cut, displayWidth, pad, printable, wrapped } from './text.ts';
 import { isGood, statusText } from './words.ts';
 
 describe('text on its way to a terminal', () => {
@@ -68,6 +68,32 @@ describe('a table', () => {
   it('is cut where it may be when the terminal is narrow, and never elsewhere', () => {
     expect(tableLines(columns, rows, { width: 11 })).toEqual(['NAME      N', 'momen…    5', 'x       120']);
     expect(tableLines(columns, rows, { width: 3 })).toEqual(['NAME    N', 'mom…    5', 'x     120']);
+  });
+});
+
+describe('a table with columns that may be left out', () => {
+  const columns: Column<string>[] = [
+    { title: 'NAME', shrinkTo: 4, cell: (name) => name },
+    { title: 'PID', droppable: true, cell: () => '12345' },
+    { title: 'EQUITY', cell: () => '100.00' },
+    { title: 'SINCE', droppable: true, cell: () => '2 min ago' },
+  ];
+  it.each([
+    [undefined, 'NAME        PID    EQUITY  SINCE'],
+    [34, 'NAME      PID    EQUITY  SINCE'],
+    [20, 'NAME   PID    EQUITY'],
+    [12, 'NAME  EQUITY'],
+    [3, 'NAME  EQUITY'],
+  ])('at a width of %s begins with %s', (width, head) => {
+    expect(tableLines(columns, ['momentum-1'], { width })[0]).toBe(head);
+  });
+});
+
+describe('text that goes on in the next line', () => {
+  it('is broken at blanks, keeps every word and has no line that could be shorter', () => {
+    expect(wrapped('npx muster login --url x', 12)).toEqual(['npx muster', 'login --url', 'x']);
+    expect(wrapped('unbreakable', 4)).toEqual(['unbreakable']);
+    expect(wrapped('', 4)).toEqual(['']);
   });
 });
 

@@ -39,6 +39,18 @@ export function pad(text: string, width: number, align: 'left' | 'right' = 'left
   return align === 'left' ? text + blanks : blanks + text;
 }
 
+/** The text in lines of at most `width` columns, broken at blanks where that is possible. */
+export function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && displayWidth(last) + 1 + displayWidth(word) <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a colour sequence begins with one
 const colourSequence = /\u001b\[[0-9;]*m/y;
 

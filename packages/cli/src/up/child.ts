@@ -2,7 +2,7 @@
  * One process that `muster up` keeps running.
  *
  * The child has a session of its own, so that Ctrl-C at the terminal reaches `up` alone, and an IPC channel whose end tells
- * it to stop, so that it never outlives `up`. States: `starting` until it says where it listens, `running`, `waiting`
+ * it to stop, so that it never outlives `up`. States: `planned` before the first start, `starting` until it says where it listens, `running`, `waiting`
  * between an unexpected end and the next start, `stopping`, `stopped`. A child that ends before it has ever listened is not
  * started again: its start has failed, and `listening` says why.
  */
@@ -12,7 +12,7 @@ import type { Environment } from '@muster/runtime';
 import { isListening, type Listening } from '../processes/parent-channel.ts';
 import { ChildLog } from './child-log.ts';
 
-export type ChildState = 'starting' | 'running' | 'waiting' | 'stopping' | 'stopped';
+export type ChildState = 'planned' | 'starting' | 'running' | 'waiting' | 'stopping' | 'stopped';
 
 export interface ChildOptions {
   readonly name: string;
@@ -52,7 +52,7 @@ export class Child {
   readonly log: ChildLog;
   readonly #options: ChildOptions;
   #listening = Promise.withResolvers<Listening>();
-  #state: ChildState = 'stopped';
+  #state: ChildState = 'planned';
   #process: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
   #told: Listening | undefined;

@@ -7,7 +7,7 @@
 import type { Paint } from '../terminal/paint.ts';
 import { amount, duration, moment, signedPercent } from '../terminal/quantities.ts';
 import { type Column, tableLines } from '../terminal/table.ts';
-import { cut, printable } from '../terminal/text.ts';
+import { cut, printable, wrapped } from '../terminal/text.ts';
 import { statusText } from '../terminal/words.ts';
 import type { AgentRow, FleetView, NodeRow, ProcessRow } from './fleet-view.ts';
 
@@ -33,7 +33,7 @@ export interface Screen {
 export function renderView(frame: ViewFrame, { columns, rows, paint }: Screen): readonly string[] {
   const head = [...headLines(frame, paint), '', ...nodeLines(frame.view, columns, paint)];
   const agents = agentLines(frame.view, columns, paint);
-  const foot = footLines(frame, paint);
+  const foot = footLines(frame, columns, paint);
   const room = rows - 1 - head.length - foot.length - 1;
   const shown = agents.length <= room ? agents : shortened(agents, room, paint);
   const lines = [...head, ...(shown.length > 0 ? ['', ...shown] : []), ...foot];
@@ -57,6 +57,7 @@ function headLines({ view, url, upMs, stopping }: ViewFrame, paint: Paint): stri
 
 function processText({ state }: ProcessRow, paint: Paint): string {
   if (state === 'running') return paint('green', '● running');
+  if (state === 'planned') return paint('gray', '◌ starts next');
   if (state === 'stopped') return paint('gray', '■ stopped');
   if (state === 'waiting') return paint('red', '✖ ended, starts again soon');
   return paint('blue', state === 'starting' ? '◔ starting' : '◕ stopping');
@@ -66,7 +67,7 @@ const indent = '  ';
 
 function nodeLines(view: FleetView, columns: number, paint: Paint): string[] {
   const nodeColumns: Column<NodeRow>[] = [
-    { title: 'ORCHESTRATOR', shrinkTo: 12, cell: ({ name }) => printable(name) },
+    { title: 'ORCHESTRATOR', shrinkTo: 14, cell: ({ name }) => printable(name) },
     { title: 'CONNECTION', cell: (node) => connectionText(node, view.fresh, paint) },
     {
       title: 'SYNC',
@@ -78,8 +79,8 @@ function nodeLines(view: FleetView, columns: number, paint: Paint): string[] {
       align: 'right',
       cell: ({ agents, maxAgents }) => (maxAgents === 0 ? '–' : `${agents}/${maxAgents}`),
     },
-    { title: 'PORT', align: 'right', cell: ({ process }) => String(process?.port ?? '–') },
-    { title: 'PID', align: 'right', cell: ({ process }) => String(process?.pid ?? '–') },
+    { title: 'PORT', align: 'right', droppable: true, cell: ({ process }) => String(process?.port ?? '–') },
+    { title: 'PID', align: 'right', droppable: true, cell: ({ process }) => String(process?.pid ?? '–') },
   ];
   return table(nodeColumns, view.nodes, columns, paint);
 }
@@ -99,11 +100,15 @@ function agentLines(view: FleetView, columns: number, paint: Paint): string[] {
       cell: ({ status }) =>
         view.fresh ? statusText('agent', status, paint) : paint('dim', `? was ${status}`),
     },
-    { title: 'ON', shrinkTo: 10, cell: ({ node }) => printable(node ?? '–') },
-    { title: 'PID', align: 'right', cell: ({ pid }) => String(pid ?? '–') },
+    { title: 'ON', shrinkTo: 14, cell: ({ node }) => printable(node ?? '–') },
+    { title: 'PID', align: 'right', droppable: true, cell: ({ pid }) => String(pid ?? '–') },
     { title: 'EQUITY', align: 'right', cell: ({ equity }) => (equity === null ? '' : amount(equity)) },
     { title: 'CHANGE', align: 'right', cell: (agent) => changeText(agent, paint) },
-    { title: 'LAST BAR', cell: ({ barTimeMs }) => (barTimeMs === null ? '' : moment(barTimeMs)) },
+    {
+      title: 'LAST BAR',
+      droppable: true,
+      cell: ({ barTimeMs }) => (barTimeMs === null ? '' : moment(barTimeMs)),
+    },
     { title: '', shrinkTo: 0, cell: ({ detail }) => (detail === '' ? '' : paint('dim', printable(detail))) },
   ];
   return table(agentColumns, view.agents, columns, paint);
@@ -128,11 +133,20 @@ function table<Row>(
   return tableLines(columns, rows, { width: width - indent.length, heading }).map((line) => indent + line);
 }
 
-function footLines({ hints, notices, stopping }: ViewFrame, paint: Paint): string[] {
+/** A hint goes on in the next line instead of losing its end: it holds what a person is to type. */
+function hintLines(label: string, text: string, columns: number, paint: Paint): string[] {
+  const room = Math.max(1, columns - indent.length - label.length - 2);
+  return wrapped(text, room).map((line, index) => {
+    const shown = index === 0 ? paint('dim', label) : ' '.repeat(label.length);
+    return `${indent}${shown}  ${line}`;
+  });
+}
+
+function footLines({ hints, notices, stopping }: ViewFrame, columns: number, paint: Paint): string[] {
   const width = Math.max(0, ...hints.map(([label]) => label.length));
   return [
     '',
-    ...hints.map(([label, text]) => `${indent}${paint('dim', label.padEnd(width))}  ${text}`),
+    ...hints.flatMap(([label, text]) => hintLines(label.padEnd(width), text, columns, paint)),
     ...(notices.length > 0 ? ['', ...notices.map((line) => indent + paint('yellow', printable(line)))] : []),
     '',
     indent +
