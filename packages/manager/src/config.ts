@@ -41,6 +41,8 @@ export interface ManagerSettings {
   readonly directOrchestrators: boolean;
   readonly beatIntervalMs: number;
   readonly tokenLifetimeMs: number;
+  /** REDIS_URL is set; nothing more than to be said. */
+  readonly redisConfigured: boolean;
   /** Lines for the log at start. */
   readonly warnings: readonly string[];
   readonly notices: readonly string[];
@@ -105,6 +107,7 @@ export function readManagerSettings(environment: Environment): ManagerSettings {
     directOrchestrators: direct === undefined ? !production : direct === 'allow',
     beatIntervalMs: readInteger(environment, 'BEAT_INTERVAL_MS', 100, 60_000) ?? DEFAULT_BEAT_INTERVAL_MS,
     tokenLifetimeMs: readLifetime(environment),
+    redisConfigured: readVariable(environment, 'REDIS_URL') !== undefined,
     warnings,
     notices,
   };

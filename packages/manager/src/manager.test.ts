@@ -316,54 +316,6 @@ describe('the fleet', () => {
     );
   });
 
-  it('attaches direct programs by REST, and asks them to sign in again when their token has expired', async () => {
-    const register = { container_name: 'seed', host_address: '10.0.0.9', metadata: { orchestrator_id: 7 } };
-    const { body } = await test.request<{ container_id: string }>(
-      'POST',
-      '/api/v1/cluster/containers/register',
-      register,
-    );
-    const again = await test.request<{ container_id: string }>(
-      'POST',
-      '/api/v1/cluster/containers/register',
-      register,
-    );
-    expect(again.body.container_id).toBe(body.container_id);
-    const path = `/api/v1/cluster/containers/${body.container_id}/heartbeat`;
-    const beat = {
-      container_id: body.container_id,
-      health_score: 88.5,
-      agent_count: 3,
-      resources: { cpu_usage_percent: 5 },
-    };
-    expect((await test.request('POST', path, beat)).body).toEqual({ status: 'acknowledged' });
-    expect((await test.request('POST', path, { ...beat, container_id: 'other' })).status).toBe(400);
-    expect((await test.request('POST', path, { ...beat, health_score: 101 })).status).toBe(422);
-    const shown = await test.request<Container>('GET', `/api/v1/cluster/containers/${body.container_id}`);
-    expect(shown.body).toMatchObject({
-      link: 'direct',
-      health_score: 88.5,
-      active_agents: 3,
-      status: 'active',
-    });
-    const unknown = await test.request('POST', '/api/v1/cluster/containers/none/heartbeat', {
-      ...beat,
-      container_id: 'none',
-    });
-    expect(unknown.status).toBe(404);
-    const { tokens, engine } = test.manager.services;
-    const admin = [...engine.machine.facts.users.values()][0];
-    const old = await tokens.issue(admin?.id ?? '', admin?.tokenVersion ?? 0, Date.now() - 2 * 86_400_000);
-    expect((await test.request('POST', path, beat, old)).body).toMatchObject({
-      status: 403,
-      code: 'sign-in-again',
-    });
-    const other = await test.user('operator', null);
-    const stale = await tokens.issue(other.id, 1, Date.now() - 2 * 86_400_000);
-    expect((await test.request('POST', path, beat, stale)).status).toBe(401);
-    expect((await test.request('GET', '/api/v1/cluster/containers', undefined, old)).status).toBe(401);
-  });
-
   it('carries messages between containers of one customer and counts what it does', async () => {
     const one = await test.orchestrator({ agentId: 'one' });
     const two = await test.orchestrator({ agentId: 'two' });

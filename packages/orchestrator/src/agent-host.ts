@@ -112,6 +112,7 @@ export class AgentHost {
       submit,
       send,
       dropLink: (reason) => options.uplink().drop(reason),
+      isGiven: (agentId, state) => machine.entryOf(agentId)?.initialState?.digest === state.digest,
       replied: options.replied,
     });
     this.uplinkEvents = this.#linkEvents();

@@ -5,6 +5,7 @@
  * while the answer to its own spawn is still being handled is told after it: otherwise a process that dies at once would be
  * taken for running for ever. Where the keeper's answer leaves doubt, its list is asked for and replaces what was believed.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type AgentExit,
   type AgentSpec,
@@ -28,6 +29,8 @@ import type { KeeperSupervision } from './keeper-supervision.ts';
 /** How often agents send health and metrics, ms. */
 const REPORT_INTERVAL_MS = 5_000;
 const MESSAGE_MAX = 900;
+/** Between two questions to a keeper that does not answer, ms. */
+const RESYNC_PAUSE_MS = 1_000;
 /** What an agent process is given of the daemon's environment, besides its own variables and Node's compile cache. */
 const passedOn = ['PATH', 'HOME', 'LANG', 'TZ', 'MUSTER_MARKET_DATA', 'NODE_EXTRA_CA_CERTS'] as const;
 /** Share of an agent's memory limit that its JavaScript heap may take; the rest is for code, buffers and stacks. */
@@ -45,7 +48,7 @@ export interface ProcessOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   /** Before a new process of the agent starts. */
-  readonly onStarting: (agentId: string) => void;
+  readonly onStarting: (agentId: string) => Promise<void>;
 }
 
 interface Running extends Incarnation {
@@ -65,6 +68,9 @@ export class AgentProcesses {
   readonly #spawning = new Map<string, Promise<void>>();
   readonly #sockets = new Map<string, Promise<AgentSocket>>();
   readonly #open = new Map<string, AgentSocket>();
+  /** The last incarnation of each agent whose end was told; no list that is older than that brings it back. */
+  readonly #over = new Map<string, Incarnation>();
+  #resyncing: Promise<void> | null = null;
 
   constructor(options: ProcessOptions) {
     this.#options = options;
@@ -82,7 +88,8 @@ export class AgentProcesses {
   keeperUp(agents: readonly KeeperAgent[]): void {
     this.#running.clear();
     for (const { agent, ranEpoch, sub, running } of agents) {
-      if (running === null) continue;
+      const over = this.#over.get(agent);
+      if (running === null || (over?.epoch === ranEpoch && over.sub === sub)) continue;
       this.#running.set(agent, { epoch: ranEpoch, sub, spec: this.#options.specOf(agent) });
       this.#options.places.prepare(agent);
       this.#listen(agent).catch((error: unknown) => this.#socketProblem(agent, error));
@@ -99,6 +106,7 @@ export class AgentProcesses {
     const tell = (): void => {
       const running = this.#running.get(agentId);
       if (running?.epoch === exit.epoch && running.sub === exit.sub) this.#running.delete(agentId);
+      this.#over.set(agentId, { epoch: exit.epoch, sub: exit.sub });
       this.#options.submit({ kind: 'exited', agentId, exit });
     };
     const spawning = this.#spawning.get(agentId);
@@ -162,6 +170,7 @@ export class AgentProcesses {
     const socket = this.#sockets.get(agentId);
     this.#sockets.delete(agentId);
     this.#open.delete(agentId);
+    this.#over.delete(agentId);
     await socket?.then((each) => each.close());
     await this.#options
       .keeper()
@@ -186,7 +195,7 @@ export class AgentProcesses {
     const keeper = this.#options.keeper().client;
     if (keeper === null) return;
     try {
-      onStarting(agentId);
+      await onStarting(agentId);
       const place = places.prepare(agentId);
       await this.#listen(agentId);
       const spawned = await keeper.spawn({
@@ -237,17 +246,26 @@ export class AgentProcesses {
     }
   }
 
-  async #resync(keeper: KeeperClient): Promise<void> {
-    try {
-      const agents = await keeper.list();
-      if (this.#options.keeper().client === keeper) this.keeperUp(agents);
-    } catch (error) {
-      // A keeper that is there but does not even list is as good as lost; its connection tells.
-      if (!isLost(error))
-        this.#options.log.error(
-          { fields: { reason: (error as Error).message } },
-          'the keeper does not answer',
-        );
+  /** Goes on until the keeper has answered or is given up: the machine waits for this and would wait for ever. */
+  #resync(keeper: KeeperClient): Promise<void> {
+    this.#resyncing ??= this.#listUntilAnswered(keeper).finally(() => {
+      this.#resyncing = null;
+    });
+    return this.#resyncing;
+  }
+
+  async #listUntilAnswered(keeper: KeeperClient): Promise<void> {
+    while (this.#options.keeper().client === keeper) {
+      try {
+        const agents = await keeper.list();
+        if (this.#options.keeper().client === keeper) this.keeperUp(agents);
+        return;
+      } catch (error) {
+        if (isLost(error)) return;
+        const fields = { reason: (error as Error).message };
+        this.#options.log.error({ fields }, 'the keeper does not answer; asking again');
+        await delay(RESYNC_PAUSE_MS);
+      }
     }
   }
 

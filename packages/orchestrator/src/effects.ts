@@ -4,7 +4,7 @@
  * Nothing here throws or rejects: an effect that cannot be carried out answers with its failure as an input, and what is lost
  * with the keeper or the link is asked for again by the machine when they are back.
  */
-import { EMPTY_STATE, type OrchestratorFrame } from '@muster/contract';
+import { type BlobRef, EMPTY_STATE, type OrchestratorFrame } from '@muster/contract';
 import type { LocalResult, OrchestratorEffect, OrchestratorInput } from '@muster/core/orchestrator';
 import { type EffectHandlers, type Logger, noteToLog, type SigningKey, signDocument } from '@muster/runtime';
 import type { AgentProcesses } from './agent-processes.ts';
@@ -24,6 +24,8 @@ export interface EffectOptions {
   readonly submit: (input: OrchestratorInput) => void;
   readonly send: (frame: OrchestratorFrame) => boolean;
   readonly dropLink: (reason: string) => void;
+  /** Whether that is the state the manager ordered the agent to begin with. */
+  readonly isGiven: (agentId: string, state: BlobRef) => boolean;
   readonly replied: (request: string, result: LocalResult) => void;
 }
 
@@ -36,12 +38,16 @@ export function effectHandlers(options: EffectOptions): EffectHandlers<Orchestra
     send: ({ frame }) => {
       if (frame.t === 'stopped' && frame.state !== null) {
         const bytes = states.packedBytes(frame.agentId, frame.state);
-        if (bytes === null)
-          log.error(
-            { fields: { agentId: frame.agentId } },
-            'the packed state of an agent is gone; the manager will miss it',
-          );
-        else send({ t: 'blob', digest: frame.state.digest, data: bytes.toString('base64') });
+        if (bytes === null && !options.isGiven(frame.agentId, frame.state)) {
+          // Naming bytes that are not to be had would end the session, every time anew: the agent would never be freed.
+          const stateError =
+            'The packed state is gone from this machine, or has changed since it was packed.';
+          log.error({ fields: { agentId: frame.agentId } }, stateError);
+          send({ ...frame, state: null, stateError });
+          return;
+        }
+        // An agent that never began here has the state that came from the manager, who still has it.
+        if (bytes !== null) send({ t: 'blob', digest: frame.state.digest, data: bytes.toString('base64') });
       }
       send(frame);
     },

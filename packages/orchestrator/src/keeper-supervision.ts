@@ -2,15 +2,19 @@
  * Keeps a keeper: opened or started, watched, and started again when it is lost.
  *
  * A keeper that is lost has taken its agents with it, so `down` is told before anything else and `up` brings the list the new one
- * knows. Exits are forwarded in order, after the `up` they belong to.
+ * knows. Exits are forwarded in order, after the `up` they belong to. A keeper that hangs is found out by asking: its agents
+ * would end with nobody to see it. Given up, it is killed with them by the start of the next one.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentExit, KeeperAgent } from '@muster/contract';
 import type { Logger } from '@muster/runtime';
-import { endKeeper, KeeperClient, type KeeperOptions } from './keeper/index.ts';
+import { endKeeper, KeeperClient, type KeeperOptions, UNREACHABLE_AFTER_MS } from './keeper/index.ts';
 
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 15_000;
+const WATCH_INTERVAL_MS = 10_000;
+/** Questions in a row that a keeper may leave unanswered, each for `unreachableAfterMs`. */
+const SILENCES_MAX = 2;
 
 export interface KeeperEvents {
   up(keeper: KeeperClient, agents: readonly KeeperAgent[]): void;
@@ -26,7 +30,15 @@ export class KeeperSupervision {
   #closed = false;
   #opening: Promise<void> | null = null;
 
-  constructor(options: KeeperOptions, log: Logger, events: KeeperEvents) {
+  readonly #watchIntervalMs: number;
+
+  constructor(
+    options: KeeperOptions,
+    log: Logger,
+    events: KeeperEvents,
+    watchIntervalMs: number = WATCH_INTERVAL_MS,
+  ) {
+    this.#watchIntervalMs = watchIntervalMs;
     this.#options = options;
     this.#log = log;
     this.#events = events;
@@ -98,5 +110,24 @@ export class KeeperSupervision {
       this.#events.down();
       this.#opening = this.#open();
     });
+    void this.#watch(client);
+  }
+
+  async #watch(client: KeeperClient): Promise<void> {
+    let silences = 0;
+    while (this.#client === client) {
+      await delay(this.#watchIntervalMs, undefined, { ref: false });
+      if (this.#client !== client) return;
+      try {
+        await client.ping(this.#options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS);
+        silences = 0;
+      } catch (error) {
+        silences += 1;
+        if (silences < SILENCES_MAX || this.#client !== client) continue;
+        const fields = { reason: (error as Error).message };
+        this.#log.error({ fields }, 'the keeper hangs; giving it up');
+        client.abandon();
+      }
+    }
   }
 }

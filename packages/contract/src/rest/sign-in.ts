@@ -17,7 +17,8 @@ export const LoginRequest = Type.Object({
 export type LoginRequest = Static<typeof LoginRequest>;
 
 export const TokenForm = Type.Object({
-  grant_type: optional(Type.String({ maxLength: 64 })),
+  /** May be left out or empty. */
+  grant_type: optional(words(['password', ''] as const)),
   username: Name,
   password: Password,
   scope: optional(Type.String({ maxLength: 1024 })),

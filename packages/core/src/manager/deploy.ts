@@ -16,7 +16,7 @@ import { type AgentLives, candidatesOf } from './agents.ts';
 import { type Desk, done, type Refusal, refuse } from './desk.ts';
 import type { Actor, CommandOf, CommandResult } from './inputs.ts';
 import type { Orchestrator } from './model.ts';
-import { type Candidate, place, type Wish } from './placement.ts';
+import { byRegistration, type Candidate, place, type Wish } from './placement.ts';
 
 export const MAX_REPLICAS = 1000;
 
@@ -38,6 +38,7 @@ export function deploy(
     return refuse(
       'unknown-agent-type',
       `Agent type ${JSON.stringify(command.agentType)} is unknown. Known types: ${known || 'none'}.`,
+      { errors: [{ path: '/agent_type', message: `must be one of ${known}` }] },
     );
   }
   const strategy = strategyOf(command.strategy);
@@ -45,6 +46,7 @@ export function deploy(
     return refuse(
       'unknown-strategy',
       `Deployment strategy ${JSON.stringify(command.strategy)} is unknown. Known strategies: ${strategies.join(', ')} (also ${Object.keys(strategyAliases).join(', ')}).`,
+      { errors: [{ path: '/deployment_strategy', message: `must be one of ${strategies.join(', ')}` }] },
     );
   }
   const rule = ruleRefusal(command.onDisconnect, recipe);
@@ -102,7 +104,9 @@ function ruleRefusal(rule: string, recipe: AgentTypeRecipe): Refusal | null {
     rule === 'duplicate' && recipe.trading
       ? 'a trading type refuses it: two copies would mean double orders'
       : 'this version enforces "continue" only';
-  return refuse('rule-unsupported', `Disconnect rule "${rule}" is not accepted: ${why}. Use "continue".`);
+  return refuse('rule-unsupported', `Disconnect rule "${rule}" is not accepted: ${why}. Use "continue".`, {
+    errors: [{ path: '/on_disconnect', message: 'must be continue' }],
+  });
 }
 
 function configRefusal(recipe: AgentTypeRecipe, errors: readonly FieldError[]): Refusal {
@@ -138,7 +142,9 @@ function resourcesOf(
   const memory =
     read(['memory', 'memory_bytes', 'memory_limit', 'min_memory'], 1) ?? read(['memory_mb'], 1_048_576);
   const cpu = read(['cpu', 'cpu_cores', 'cpu_count', 'min_cpu'], 1);
-  if (errors.length > 0) return refuse('validation', 'resource_requirements is not valid.', { errors });
+  const first = errors[0];
+  if (first !== undefined)
+    return refuse('validation', `The deploy is not valid: ${first.path} ${first.message}.`, { errors });
   return {
     ok: true,
     value: {
@@ -174,7 +180,7 @@ function resolvePin(desk: Desk, actor: Actor, command: Deploy, pinText: unknown)
       return refuse(
         'nothing-fits',
         `No orchestrator with orchestrator_id ${JSON.stringify(text)} is registered.`,
-        { extra: { orchestrators: [] } },
+        { extra: { orchestrators: notMeant(visible, 'has another orchestrator_id') } },
       );
     pinned = matches[0] ?? null;
   }
@@ -192,7 +198,7 @@ function resolvePin(desk: Desk, actor: Actor, command: Deploy, pinText: unknown)
     return refuse(
       'nothing-fits',
       `preferred_container ${JSON.stringify(command.preferredContainer)} is not registered.`,
-      { extra: { orchestrators: [] } },
+      { extra: { orchestrators: notMeant(visible, 'is not the preferred container') } },
     );
   }
   if (pinned !== null && pinned.id !== preferred.id) {
@@ -203,6 +209,12 @@ function resolvePin(desk: Desk, actor: Actor, command: Deploy, pinText: unknown)
   }
   return { ok: true, orchestrator: preferred };
 }
+
+/** Why not, per orchestrator the caller may know of, when the one asked for does not exist. */
+const notMeant = (visible: readonly Orchestrator[], reason: string) =>
+  [...visible]
+    .sort(byRegistration)
+    .map((each) => ({ container_id: each.id, container_name: each.name, reason }));
 
 /** Place all replicas on paper first, each seeing the ones before it; only then commit. */
 function placeReplicas(

@@ -209,6 +209,9 @@ export function registerDirect(
 /** Beat interval assumed for direct programs until theirs is seen, ms. */
 const DIRECT_BEAT_INTERVAL_MS = 30_000;
 
+/** Beats merge into what is known of a program; more members than this are not kept. */
+const FACTS_LIMIT = 256;
+
 function touchDirect(desk: Desk, id: string): void {
   const present = desk.presence.watch(id, desk.now, DIRECT_BEAT_INTERVAL_MS);
   desk.presence.seen(present, desk.now);
@@ -220,6 +223,11 @@ export function directBeat(desk: Desk, _actor: Actor, command: CommandOf<'direct
     return refuse('not-found', 'This container is not registered: register it first.');
   }
   const present = desk.presence.watch(orchestrator.id, desk.now, DIRECT_BEAT_INTERVAL_MS);
+  for (const name of ['resources', 'metadata'] as const) {
+    if (Object.keys({ ...present[name], ...command[name] }).length <= FACTS_LIMIT) continue;
+    const message = `must not have more than ${FACTS_LIMIT} members over all beats`;
+    return refuse('validation', `${name} ${message}.`, { errors: [{ path: `/${name}`, message }] });
+  }
   const change = desk.presence.seenDirect(present, desk.now);
   present.health = command.health;
   present.activeAgents = command.activeAgents;

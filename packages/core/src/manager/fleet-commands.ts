@@ -59,22 +59,34 @@ export function rebalance(desk: Desk, lives: AgentLives, actor: Actor): Outcome 
   };
 }
 
+/** One machine in the plan: its agents that may move, and places taken or promised, about to be free, newly promised. */
+interface Share {
+  readonly orchestrator: Orchestrator;
+  readonly agents: string[];
+  readonly placed: number;
+  readonly leaving: number;
+  incoming: number;
+}
+
 function planMoves(desk: Desk, customerId: string): { agent_id: string; from: string; to: string }[] {
-  const counts = new Map<string, { orchestrator: Orchestrator; agents: string[]; incoming: number }>();
+  const counts = new Map<string, Share>();
   for (const candidate of candidatesOf(desk, customerId)) {
     if (!candidate.eligible || candidate.orchestrator.draining || candidate.orchestrator.link !== 'channel')
       continue;
-    const agents = [...candidate.orchestrator.target.entries.keys()].filter((id) => movable(desk, id));
-    counts.set(candidate.orchestrator.id, { orchestrator: candidate.orchestrator, agents, incoming: 0 });
+    const { orchestrator, placed } = candidate;
+    const entries = [...orchestrator.target.entries.values()];
+    const agents = entries.map((entry) => entry.agentId).filter((id) => movable(desk, id));
+    const leaving = entries.filter((entry) => entry.want === 'closing').length;
+    counts.set(orchestrator.id, { orchestrator, agents, placed, leaving, incoming: 0 });
   }
-  const size = (item: { orchestrator: Orchestrator; incoming: number }): number =>
-    item.orchestrator.target.entries.size + item.incoming;
+  const size = (item: Share): number => item.placed - item.leaving + item.incoming;
   const moves: { agent_id: string; from: string; to: string }[] = [];
   for (let guard = 0; guard < 10_000; guard += 1) {
     const sorted = [...counts.values()].sort(
       (a, b) => size(a) - size(b) || byRegistration(a.orchestrator, b.orchestrator),
     );
-    const least = sorted.find((item) => size(item) < item.orchestrator.maxAgents);
+    // Room is what is neither taken nor promised already: who is leaving still has its place, and may have to stay.
+    const least = sorted.find((item) => item.placed + item.incoming < item.orchestrator.maxAgents);
     const most = sorted.toReversed().find((item) => item.agents.length > 0);
     if (least === undefined || most === undefined || size(most) - size(least) < 2) return moves;
     const agentId = most.agents.pop() as string;

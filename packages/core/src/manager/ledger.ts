@@ -127,6 +127,7 @@ const apply: Apply = {
       subject: body.subject,
       ...body.fields,
       draining: false,
+      connectedAt: body.link === 'direct' ? at : null,
       deregisteredAt: null,
       lastPlacedSeq: 0,
       target: { revision: 0, digest: '', entries: new Map(), tombstones: new Map(), recent: [] },
@@ -142,6 +143,9 @@ const apply: Apply = {
       deregisteredAt: null,
     });
     useToken(facts, body.tokenId, body.id, at);
+  },
+  orchestratorFirstSeen(facts, body, at) {
+    orchestratorOf(facts, body.id).connectedAt = at;
   },
   orchestratorChanged(facts, body) {
     Object.assign(orchestratorOf(facts, body.id), body.fields);
@@ -182,6 +186,8 @@ const apply: Apply = {
     agent.unplacedReason = '';
     agent.stateAt = orchestrator.id;
     agent.stateOnlyAt = null;
+    // Only an explicit move places a pinned agent elsewhere: the newer word is where it belongs from now on.
+    if (agent.pinnedTo !== null) agent.pinnedTo = orchestrator.id;
     agent.placement = {
       orchestratorId: orchestrator.id,
       epoch: body.epoch,

@@ -218,6 +218,27 @@ describe('ending a placement (R6, R8)', () => {
     ).toEqual(state);
   });
 
+  it('starts a pinned agent that was moved where it was moved to, also when its first place is gone', () => {
+    const { bench, ids, links } = fleet(2);
+    const agentId = bench.agent({ preferredContainer: ids[0] ?? null });
+    const agent = bench.machine.facts.agents.get(agentId);
+    const confirmStop = (link: string): void => {
+      const query = bench.query(agentId) ?? '';
+      const epoch = agent?.epoch ?? 0;
+      bench.frame(link, { t: 'stopped', agentId, epoch, query, state: null, stateError: null });
+    };
+    const to = ids[1] ?? '';
+    bench.command({ kind: 'migrateAgent', agentId, to, reason: 'manual', preserveState: true });
+    confirmStop(links[0] ?? '');
+    expect(agent?.placement?.orchestratorId).toBe(to);
+    bench.command({ kind: 'deregister', orchestratorId: ids[0] ?? '', force: true });
+    bench.command({ kind: 'stopAgent', agentId, wait: false });
+    confirmStop(links[1] ?? '');
+    expect(agent?.placement).toBeNull();
+    expect(bench.command({ kind: 'startAgent', agentId, wait: false })).toMatchObject({ ok: true });
+    expect(agent?.placement?.orchestratorId).toBe(to);
+  });
+
   it('starts an agent whose state could not be taken along where that state lies, or nowhere', () => {
     const { bench, ids, links } = fleet(2);
     const agentId = bench.agent();

@@ -74,6 +74,8 @@ export interface Orchestrator {
   resources: Readonly<Record<string, unknown>>;
   metadata: Readonly<Record<string, unknown>>;
   draining: boolean;
+  /** When it first connected; null: never. */
+  connectedAt: number | null;
   /** Set when it was removed; the record stays so that a returning machine gets its standing stop. */
   deregisteredAt: number | null;
   /** Sequence number of the last placement put here; round robin picks the smallest. */
@@ -121,7 +123,7 @@ export interface Agent {
   readonly strategy: Strategy;
   readonly constraints: Readonly<Record<string, unknown>>;
   /** Orchestrator this agent is pinned to (from `orchestrator_id` or `preferred_container`); null: any. */
-  readonly pinnedTo: string | null;
+  pinnedTo: string | null;
   desired: 'running' | 'stopped' | 'removed';
   /** Highest epoch ever issued (or learnt from a machine); never decreases. */
   epoch: number;

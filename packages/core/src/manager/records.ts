@@ -72,6 +72,8 @@ export interface RecordBodies {
     tokenId: string | null;
     fields: OrchestratorFields;
   };
+  /** The first time it connected (or, direct, beat). */
+  orchestratorFirstSeen: { id: string };
   orchestratorChanged: { id: string; fields: OrchestratorFields };
   orchestratorDraining: { id: string; draining: boolean; by: string; reason: string };
   orchestratorDeregistered: { id: string; by: string; forced: boolean; reason: string };

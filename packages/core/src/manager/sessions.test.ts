@@ -41,6 +41,18 @@ describe('sessions and liveness', () => {
     expect(bench.machine.facts.agents.get(agentId)?.placement?.phase).toBe('OPEN');
   });
 
+  it('tells never connected from offline, also after a restart of the manager', () => {
+    const bench = new ManagerBench();
+    const word = (on: ManagerBench, id: string) =>
+      connectionWord(on.machine.presence, on.machine.facts.orchestrators.get(id) as never);
+    const [seen, unseen] = [bench.enrol('seen'), bench.enrol('unseen')];
+    bench.connect(seen);
+    expect([word(bench, seen), word(bench, unseen)]).toEqual(['connected', 'never-connected']);
+    const later = new ManagerBench({ records: bench.journal });
+    for (let index = 0; index < 4; index += 1) later.pass(5_000);
+    expect([word(later, seen), word(later, unseen)]).toEqual(['offline', 'never-connected']);
+  });
+
   it('counts a closed socket as late at once', () => {
     const { bench, ids, links } = fleet(1);
     bench.input({ kind: 'linkClosed', link: links[0] ?? '' });

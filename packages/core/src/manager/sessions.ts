@@ -67,6 +67,7 @@ export class Sessions {
       );
     }
     if (present.link !== null) close('session-replaced', 'The same daemon connected again.', present.link, 0);
+    if (orchestrator.connectedAt === null) desk.commit('orchestratorFirstSeen', { id: orchestrator.id });
     this.#count += 1;
     const run = desk.mutants.has('session-reused') ? 1 : desk.facts.incarnation;
     const session = `${run}.${this.#count}`;

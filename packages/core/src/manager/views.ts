@@ -64,9 +64,9 @@ export function orchestratorStatus(presence: Presence, orchestrator: Orchestrato
 
 export function connectionWord(presence: Presence, orchestrator: Orchestrator): ConnectionWord {
   if (orchestrator.deregisteredAt !== null) return 'revoked';
+  if (orchestrator.connectedAt === null) return 'never-connected';
   const present = presence.of(orchestrator.id);
-  if (present === undefined || (present.lastSeenWall === null && present.reachability === 'lost'))
-    return 'never-connected';
+  if (present === undefined) return 'offline';
   if (present.reachability === 'fresh') return 'connected';
   return present.reachability === 'late' ? 'late' : 'offline';
 }

@@ -117,7 +117,9 @@ export function nextStep(agent: LocalAgent, wish: Wish, now: Instant): Step {
   if (agent.operation !== null) return rest;
   const { challenge } = agent;
   if (challenge !== null) {
-    if (agent.confirmedDead < challenge.epoch) return { do: 'release', epoch: challenge.epoch };
+    // "Stopped" says that nothing of the agent lives here; a manager whose memory was set back may ask about too low an epoch.
+    const ended = Math.max(challenge.epoch, agent.process?.epoch ?? 0);
+    if (agent.confirmedDead < ended) return { do: 'release', epoch: ended };
     if (agent.remains === null || agent.remains.epoch < challenge.epoch)
       return { do: 'collect', epoch: challenge.epoch };
     return { do: 'answerChallenge' };

@@ -140,6 +140,8 @@ export class OrchestratorMachine
         this.#keeperUp = false;
         return onKeeperDown(desk);
       case 'linkUp':
+        if (this.#facts.owner !== desk.orchestratorId)
+          desk.commit('joinedAs', { orchestratorId: desk.orchestratorId });
         return this.#link.up(now, input.beatIntervalMs);
       case 'linkDown':
         return this.#link.down();

@@ -7,6 +7,8 @@ import type { AgentSpec, Receipt, TargetChange, TargetEntry, Tombstone } from '@
 import type { JournalRecord } from '../machine.ts';
 
 export interface RecordBodies {
+  /** The identity under which the manager's targets come from now on. */
+  joinedAs: { orchestratorId: string };
   targetCompleted: {
     generation: number;
     revision: number;
@@ -40,6 +42,8 @@ export interface Hold {
 }
 
 export interface OrchestratorFacts {
+  /** Identity the target belongs to; empty: none was ever welcomed. */
+  owner: string;
   generation: number;
   revision: number;
   digest: string;
@@ -61,6 +65,7 @@ export interface OrchestratorFacts {
 
 export function emptyOrchestratorFacts(): OrchestratorFacts {
   return {
+    owner: '',
     generation: 0,
     revision: 0,
     digest: '',
@@ -110,6 +115,17 @@ const isLive = (facts: OrchestratorFacts, agentId: string): boolean =>
 
 type Apply = { [K in RecordKind]: (facts: OrchestratorFacts, body: RecordBodies[K], at: number) => void };
 const apply: Apply = {
+  joinedAs(facts, body) {
+    const isAnother = facts.owner !== '' && facts.owner !== body.orchestratorId;
+    facts.owner = body.orchestratorId;
+    if (!isAnother) return;
+    // Revisions count per identity: compared with those of the old one, every target of the new one would look outdated. What
+    // runs goes on (absence never deletes), and nobody is left to take the receipts of the old identity.
+    facts.generation = 0;
+    facts.revision = 0;
+    facts.digest = '';
+    facts.outbox.clear();
+  },
   targetCompleted(facts, body) {
     facts.generation = body.generation;
     facts.revision = body.revision;
@@ -191,6 +207,7 @@ const entriesOf = <V>(map: Map<string, V>): [string, V][] =>
 export function orchestratorSnapshotOf(facts: OrchestratorFacts): OrchestratorSnapshot {
   const view = {
     v: 1,
+    owner: facts.owner,
     generation: facts.generation,
     revision: facts.revision,
     digest: facts.digest,
@@ -209,6 +226,7 @@ export function orchestratorSnapshotOf(facts: OrchestratorFacts): OrchestratorSn
 export function orchestratorFactsOf(snapshot: OrchestratorSnapshot): OrchestratorFacts {
   const view = JSON.parse(JSON.stringify(snapshot)) as Record<string, never>;
   return {
+    owner: view['owner'] ?? '',
     generation: view['generation'] as never,
     revision: view['revision'] as never,
     digest: view['digest'] as never,

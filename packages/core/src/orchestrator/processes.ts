@@ -40,9 +40,12 @@ function takeOver(desk: OrchestratorDesk, agent: LocalAgent, item: KeeperAgent):
   agent.knownEpoch = Math.max(agent.knownEpoch, item.ranEpoch, item.releasedEpoch);
   agent.releasedEpoch = Math.max(agent.releasedEpoch, item.releasedEpoch);
   agent.lastSub = item.sub;
-  if (item.running === null) {
+  // An incarnation never comes back: a list that still names one whose end was told is older than that end.
+  const isOver = agent.lastExit?.epoch === item.ranEpoch && agent.lastExit.sub === item.sub;
+  if (item.running === null || isOver) {
     agent.process = null;
-    if (item.lastExit !== null && item.lastExit.at !== agent.lastExit?.at) ended(desk, agent, item.lastExit);
+    if (!isOver && item.lastExit !== null && item.lastExit.at !== agent.lastExit?.at)
+      ended(desk, agent, item.lastExit);
     return;
   }
   agent.process = {
@@ -116,25 +119,31 @@ export function onAgent(desk: OrchestratorDesk, input: AgentInput): void {
       if (agent.operation === 'stop') agent.operation = null;
       return;
     case 'released':
-      agent.operation = null;
+      // Asked twice when the keeper's answer was in doubt: the second answer must not end work on the state directory.
+      if (isAskedOfKeeper(agent.operation)) agent.operation = null;
       agent.releasedEpoch = Math.max(agent.releasedEpoch, input.epoch);
       agent.confirmedDead = Math.max(agent.confirmedDead, input.epoch);
       agent.knownEpoch = Math.max(agent.knownEpoch, input.epoch);
       if (agent.process !== null && agent.process.epoch <= input.epoch) agent.process = null;
       return;
     case 'releaseFailed':
+      if (!isAskedOfKeeper(agent.operation)) return;
       return retryLater(desk, agent, 'release', input.message);
     case 'stateReady':
+      if (agent.operation !== 'install') return;
       agent.operation = null;
       return desk.commit('stateInstalled', { agentId: agent.id, epoch: input.epoch });
     case 'stateFailed':
+      if (agent.operation !== 'install') return;
       agent.notBefore = desk.now.mono + RETRY_OPERATION_MS;
       return retryLater(desk, agent, 'install', input.message);
     case 'stateCollected':
+      if (agent.operation !== 'collect') return;
       agent.operation = null;
       agent.remains = { epoch: input.epoch, state: input.state, error: input.error };
       return;
     case 'statePurged':
+      if (agent.operation !== 'purge') return;
       agent.operation = null;
       return buried(desk, agent);
     case 'agentReady':
@@ -161,7 +170,7 @@ function spawned(
 ): void {
   const { epoch, sub } = input;
   const pid = input.hostPid ?? input.pid;
-  agent.operation = null;
+  if (isAskedOfKeeper(agent.operation)) agent.operation = null;
   agent.knownEpoch = Math.max(agent.knownEpoch, epoch);
   agent.lastSub = sub;
   agent.ready = false;
@@ -186,7 +195,7 @@ function spawnFailed(
   agent: LocalAgent,
   input: Extract<OrchestratorInput, { kind: 'spawnFailed' }>,
 ): void {
-  agent.operation = null;
+  if (isAskedOfKeeper(agent.operation)) agent.operation = null;
   const { code, message, epoch } = input;
   desk.note('error', 'agent.spawn-failed', { agentId: agent.id, epoch, code, message });
   const entry = entryOf(desk.facts, agent.id);

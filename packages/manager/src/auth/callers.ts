@@ -21,7 +21,7 @@ export async function callerOf(
   nowWall: number,
 ): Promise<Caller> {
   if (header === undefined || header === '') throw new MusterError('unauthenticated');
-  const match = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(header);
+  const match = /^Bearer +([A-Za-z0-9._-]+) *$/i.exec(header);
   const verdict =
     match === null ? ({ kind: 'invalid' } as const) : await tokens.verify(match[1] ?? '', nowWall);
   if (verdict.kind === 'invalid') {

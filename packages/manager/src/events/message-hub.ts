@@ -17,13 +17,18 @@ export interface HandedIn {
   readonly payload: unknown;
 }
 
+interface Traffic {
+  readonly stats: Hub['message_stats'];
+  readonly latenciesMs: number[];
+}
+
 const MESSAGES_PER_TOPIC = 200;
 const LATENCIES_KEPT = 1024;
 
 export class MessageHub {
   readonly #topics = new Map<string, HubMessage[]>();
-  readonly #stats = { sent: 0, received: 0, routed: 0, failed: 0, dropped: 0 };
-  readonly #latenciesMs: number[] = [];
+  /** By customer: nobody sees how much others talk. */
+  readonly #traffic = new Map<string, Traffic>();
   readonly #events: EventRing;
   readonly #encrypted: boolean;
 
@@ -32,20 +37,22 @@ export class MessageHub {
     this.#encrypted = encrypted;
   }
 
-  /** Count a message whose source or target does not exist. */
-  refused(): void {
-    this.#stats.received += 1;
-    this.#stats.failed += 1;
+  /** Count a message whose source or target does not exist; `customerId` is its sender's, '' for one who sees all. */
+  refused(customerId: string): void {
+    const { stats } = this.#trafficOf(customerId);
+    stats.received += 1;
+    stats.failed += 1;
   }
 
   post(message: HandedIn, atWall: number): string {
     const startedMs = performance.now();
     const { source, target } = message;
     if (target !== null && target.customerId !== source.customerId) {
-      this.refused();
+      this.refused(source.customerId);
       throw new MusterError('not-found', `Container ${JSON.stringify(target.id)} does not exist.`);
     }
-    this.#stats.received += 1;
+    const { stats, latenciesMs } = this.#trafficOf(source.customerId);
+    stats.received += 1;
     const topic = target === null ? customerTopic(source.customerId) : containerTopic(target.id);
     const entry: HubMessage = {
       message_id: `msg_${randomUUID()}`,
@@ -59,17 +66,17 @@ export class MessageHub {
     const kept = this.#topics.get(topic) ?? [];
     this.#topics.set(topic, kept);
     kept.push(entry);
-    this.#stats.routed += 1;
+    stats.routed += 1;
     if (kept.length > MESSAGES_PER_TOPIC) {
       kept.shift();
-      this.#stats.dropped += 1;
+      stats.dropped += 1;
     }
-    this.#stats.sent += this.#events.publish(
+    stats.sent += this.#events.publish(
       { type: 'message', customerId: source.customerId, data: { ...entry } },
       atWall,
     );
-    this.#latenciesMs.push(performance.now() - startedMs);
-    if (this.#latenciesMs.length > LATENCIES_KEPT) this.#latenciesMs.shift();
+    latenciesMs.push(performance.now() - startedMs);
+    if (latenciesMs.length > LATENCIES_KEPT) latenciesMs.shift();
     return entry.message_id;
   }
 
@@ -81,14 +88,28 @@ export class MessageHub {
       .slice(-limit);
   }
 
-  /** What the hub has done, and what the given containers are subscribed to. */
-  report(orchestrators: readonly Orchestrator[], active: number, atWall: number): Hub {
-    const sorted = [...this.#latenciesMs].sort((a, b) => a - b);
+  /** What the hub has done for a customer (null: for all), and what the given containers are subscribed to. */
+  report(
+    customerId: string | null,
+    orchestrators: readonly Orchestrator[],
+    active: number,
+    atWall: number,
+  ): Hub {
+    const seen = customerId === null ? [...this.#traffic.values()] : [this.#trafficOf(customerId)];
+    const total = (name: keyof Traffic['stats']): number =>
+      seen.reduce((sum, { stats }) => sum + stats[name], 0);
+    const sorted = seen.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => a - b);
     const at = (share: number): number | null =>
       sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
     return {
       active_containers: active,
-      message_stats: { ...this.#stats },
+      message_stats: {
+        sent: total('sent'),
+        received: total('received'),
+        routed: total('routed'),
+        failed: total('failed'),
+        dropped: total('dropped'),
+      },
       subscriptions: Object.fromEntries(
         [...orchestrators].sort(byRegistration).map((each) => [each.id, topicsOf(each)]),
       ),
@@ -96,6 +117,15 @@ export class MessageHub {
       latency_ms: { p50: at(0.5), p99: at(0.99) },
       timestamp: new Date(atWall).toISOString(),
     };
+  }
+
+  #trafficOf(customerId: string): Traffic {
+    let traffic = this.#traffic.get(customerId);
+    if (traffic === undefined) {
+      traffic = { stats: { sent: 0, received: 0, routed: 0, failed: 0, dropped: 0 }, latenciesMs: [] };
+      this.#traffic.set(customerId, traffic);
+    }
+    return traffic;
   }
 
   /** Forget the topic of a container that is gone. */

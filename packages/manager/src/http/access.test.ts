@@ -1,7 +1,7 @@
 /**
  * Who may do what: every route of the API description, by role, without a token, and across the border between customers.
  */
-import { type Deployed, type Problem, type Role, roles } from '@muster/contract';
+import { type Deployed, type Hub, type Problem, type Role, roles } from '@muster/contract';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { includesRole } from '../auth/callers.ts';
 import type { FakeOrchestrator } from '../testing/fake-orchestrator.ts';
@@ -128,6 +128,12 @@ describe('between customers', () => {
     expect((await test.request('GET', '/api/v1/customers', undefined, stranger)).body).toMatchObject([
       { id: 'globex' },
     ]);
+    const said = `/api/v1/cluster/communication/message?source_container=${theirs.id}&message_type=event`;
+    expect((await test.request('POST', said, {})).status).toBe(200);
+    expect((await test.request('POST', said, {}, stranger)).status).toBe(404);
+    const hub = await test.request<Hub>('GET', '/api/v1/cluster/communication/stats', undefined, stranger);
+    expect(hub.body.message_stats).toEqual({ sent: 0, received: 1, routed: 0, failed: 1, dropped: 0 });
+    expect(hub.body.latency_ms).toEqual({ p50: null, p99: null });
     const deploy = { agent_type: 'trading_agent', customer_id: 'acme' };
     expect((await test.request('POST', '/api/v1/cluster/agents/deploy', deploy, stranger)).status).toBe(404);
     const pinned = { agent_type: 'trading_agent', preferred_container: theirs.id };

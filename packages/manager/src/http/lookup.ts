@@ -7,7 +7,7 @@ import { Type } from 'typebox';
 import { sees } from '../auth/callers.ts';
 
 /** Parameters of routes with one id. */
-export const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 128 }) });
+export const IdParams = Type.Object({ id: Type.String({ minLength: 1 }) });
 
 export function findOrchestrator(machine: ManagerMachine, actor: Actor, id: string): Orchestrator {
   const orchestrator = machine.facts.orchestrators.get(id);

@@ -23,6 +23,7 @@ function failuresOf(access: Access, hasBody: boolean): string[] {
   const codes = ['400', '422', '503'];
   if (access !== 'public') codes.push('401', '403', '404');
   if (hasBody) codes.push('409', '413', '415', '429');
+  if (access === 'public' && hasBody) codes.push('401', '403');
   return codes.sort();
 }
 

@@ -6,18 +6,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { MusterError, PROBLEM_MEDIA_TYPE, problemOf } from '@muster/contract';
+import { LINK_PATH, MusterError } from '@muster/contract';
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { mayComeFrom } from '../auth/addresses.ts';
 import { callerOf, includesRole } from '../auth/callers.ts';
 import { addressListOf } from '../config.ts';
-import { jsonHazard } from '../json-bounds.ts';
 import type { Services } from '../services.ts';
 import type { Access, App } from './app.ts';
+import { addJsonParser, dropBody } from './bodies.ts';
 import { registerOpenApi } from './openapi.ts';
 import { answerError, sendProblem } from './problems.ts';
+import { answerBrokenRequest } from './raw-answers.ts';
 import { registerRoutes } from './routes.ts';
 import { validatorCompiler } from './validation.ts';
 
@@ -41,16 +41,21 @@ export async function createServer(services: Services): Promise<App> {
     // A path that cannot be decoded never gets as far as the hooks.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       answerError(services, error, request, reply.header('x-request-id', request.id)),
-    routerOptions: { maxParamLength: 200 },
+    routerOptions: { maxParamLength: 4096 },
     exposeHeadRoutes: false,
   };
   const tls = settings.tls;
   const base =
     tls === null
-      ? Fastify(options)
+      ? Fastify({ ...options, http: connectionOptions })
       : Fastify({
           ...options,
-          https: { cert: tls.certificate, key: tls.key.reveal(), minVersion: 'TLSv1.2' },
+          https: {
+            ...connectionOptions,
+            cert: tls.certificate,
+            key: tls.key.reveal(),
+            minVersion: 'TLSv1.2',
+          },
         });
   const app = (base as unknown as App).withTypeProvider<TypeBoxTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
@@ -58,8 +63,13 @@ export async function createServer(services: Services): Promise<App> {
   app.setSchemaErrorFormatter((errors, part) =>
     Object.assign(new Error('invalid'), { validation: errors, validationContext: part }),
   );
-  app.setErrorHandler((error: Error, request, reply) => answerError(services, error, request, reply));
-  addParsers(app);
+  app.setErrorHandler(async (error: Error & { statusCode?: number }, request, reply) => {
+    if (error.statusCode === 413) await dropBody(request.raw);
+    return answerError(services, error, request, reply);
+  });
+  // An expectation that is not known is passed over, as RFC 9110 allows.
+  app.server.on('checkExpectation', (request, reply) => app.server.emit('request', request, reply));
+  addJsonParser(app);
   addHooks(app, services);
   const known = rememberRoutes(app);
   app.setNotFoundHandler((request, reply) => {
@@ -72,6 +82,7 @@ export async function createServer(services: Services): Promise<App> {
       );
     }
     void reply.header('allow', methods.join(', '));
+    if (request.method === 'OPTIONS') return reply.code(204).send();
     return sendProblem(
       reply,
       new MusterError('method-not-allowed', `This path answers to ${methods.join(', ')}.`),
@@ -84,46 +95,21 @@ export async function createServer(services: Services): Promise<App> {
   return app;
 }
 
+const connectionOptions = {
+  // How often late requests are looked for, ms: with the half minute of the framework a slow one would live for a minute.
+  connectionsCheckingInterval: 5_000,
+  // The application refuses them itself, so that the answer looks like all others.
+  requireHostHeader: false,
+  // Clients that offer HTTP/2 to everybody are answered in HTTP/1.1; only a link becomes something else.
+  shouldUpgradeCallback: ({ url, headers }: IncomingMessage) =>
+    url?.split('?')[0] === LINK_PATH && headers.upgrade?.toLowerCase() === 'websocket',
+};
+
 const requestIds = /^[A-Za-z0-9._-]{1,64}$/;
 
 function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && requestIds.test(given) ? given : randomUUID();
-}
-
-/** What is not even HTTP. */
-function answerBrokenRequest(this: unknown, error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const failure = new MusterError('bad-request', 'This is not a complete HTTP request.');
-  const body = JSON.stringify(problemOf(failure));
-  const head = [
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'HTTP/1.1 408 Request Timeout' : 'HTTP/1.1 400 Bad Request',
-    `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-ID: ${randomUUID()}`,
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-}
-
-function addParsers(app: App): void {
-  app.removeAllContentTypeParsers();
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser(
-    /^application\/(?:[\w.-]+\+)?json(?:;|$)/,
-    { parseAs: 'string' },
-    (request, text, done) => {
-      // Some clients always send the content type: no body then means no body.
-      if (text === '') return done(null, undefined);
-      void parse(request, text as string, (error, value) => {
-        if (error !== null)
-          return done(new MusterError('bad-json', 'The body is not valid JSON.'), undefined);
-        const hazard = jsonHazard(value);
-        if (hazard !== null) return done(new MusterError('bad-json', hazard), undefined);
-        done(null, value);
-      });
-    },
-  );
 }
 
 const openToAll: ReadonlySet<string> = new Set(['/health', '/ready']);
@@ -134,6 +120,8 @@ function addHooks(app: App, services: Services): void {
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     void reply.header('x-content-type-options', 'nosniff');
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new MusterError('bad-request', 'The Host header is missing.');
     const { url } = request.routeOptions;
     if (settings.allowedIps !== null && !openToAll.has(url ?? '') && !settings.allowedIps.has(request.ip)) {
       throw new MusterError('address-not-allowed', `Your address ${request.ip} may not connect.`);

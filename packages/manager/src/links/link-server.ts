@@ -4,7 +4,6 @@
  * Orders are numbered, dated and signed here, with the key that the root's delegation names. Receipts are checked against the
  * orchestrator's own key before the machine sees them; blobs are stored before the frame that names them is passed on.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
@@ -22,6 +21,7 @@ import type { ManagerEffect } from '@muster/core/manager';
 import { type Clock, type Logger, signDocument, verifyDocument } from '@muster/runtime';
 import { WebSocketServer } from 'ws';
 import type { Engine } from '../engine.ts';
+import { answerOnSocket } from '../http/raw-answers.ts';
 import type { ManagerIdentity } from '../identity.ts';
 import type { Measures } from '../measures.ts';
 import type { BlobStore } from './blobs.ts';
@@ -48,12 +48,7 @@ export interface LinkServerOptions {
   readonly mayLink: (orchestratorId: string, address: string) => boolean;
 }
 
-const statusTexts: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  403: 'Forbidden',
-  404: 'Not Found',
-  503: 'Service Unavailable',
-};
+const forBrowsers = { detail: 'A link is for orchestrators; pages of a browser may not open one.' };
 
 export class LinkServer implements LinkOwner {
   readonly identity: ManagerIdentity;
@@ -77,6 +72,11 @@ export class LinkServer implements LinkOwner {
     this.#options = options;
     this.identity = options.identity;
     this.measures = options.measures;
+    this.#server.on('wsClientError', (error, socket) =>
+      answerOnSocket(socket, 'bad-request', {
+        detail: `This is not a WebSocket hand-shake: ${error.message}.`,
+      }),
+    );
     this.#probeTimer = setInterval(() => {
       for (const link of this.#links.values()) link.probe();
     }, PROBE_INTERVAL_MS);
@@ -97,16 +97,20 @@ export class LinkServer implements LinkOwner {
     socket.on('error', () => socket.destroy());
     const path = (request.url ?? '').split('?')[0];
     const address = this.#options.addressOf(request);
-    if (path !== LINK_PATH) return refuse(socket, 404);
-    if (this.#closing || this.#handshakes.size >= HANDSHAKES_LIMIT) return refuse(socket, 503);
+    if (path !== LINK_PATH) return answerOnSocket(socket, 'not-found');
+    if (this.#closing || this.#handshakes.size >= HANDSHAKES_LIMIT)
+      return answerOnSocket(socket, 'overloaded');
     const code = this.#options.refusalOf(address);
     // Orchestrators are no browsers: a page that makes one connect is refused.
     if (code !== null || request.headers.origin !== undefined) {
       this.measures.linkRefusals.add(1, { code: code ?? 'origin' });
-      return refuse(socket, 403);
+      return answerOnSocket(socket, code ?? 'forbidden', code === null ? forBrowsers : {});
     }
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
-    if (!offered.includes(LINK_SUBPROTOCOL)) return refuse(socket, 400);
+    if (!offered.includes(LINK_SUBPROTOCOL)) {
+      const detail = `A link speaks the subprotocol ${LINK_SUBPROTOCOL}. Update the orchestrator.`;
+      return answerOnSocket(socket, 'bad-request', { detail });
+    }
     this.#server.handleUpgrade(request, socket, head, (websocket) => {
       const link = new Link(websocket, address, this);
       this.#links.set(link.id, link);
@@ -276,12 +280,4 @@ export class LinkServer implements LinkOwner {
     for (const link of this.#links.values()) link.leave();
     this.#server.close();
   }
-}
-
-function refuse(socket: Duplex, status: number): void {
-  const id = randomUUID();
-  socket.end(
-    `HTTP/1.1 ${status} ${statusTexts[status]}\r\nConnection: close\r\nContent-Length: 0\r\nX-Request-ID: ${id}\r\n\r\n`,
-    () => socket.destroy(),
-  );
 }

@@ -70,6 +70,20 @@ function client(...lines: (string | Buffer)[]): {
 }
 
 describe('the socket of an agent', () => {
+  it('says that an agent is not well when it hangs, and lets it come back', async () => {
+    await socket.close();
+    socket = new AgentSocket('a', path(), events, 1000, 20);
+    await socket.listen();
+    const hangs = client(hello('3.2'), '{"t":"health","state":"running","ok":true}\n');
+    await hangs.closed;
+    expect(heard).toEqual([
+      'health running true',
+      'health degraded false',
+      'refused it did not answer a ping',
+    ]);
+    expect(await client(hello('3.2')).line()).toMatchObject({ t: 'welcome' });
+  });
+
   it('is open to its owner alone', () => {
     expect(statSync(path()).mode & 0o777).toBe(0o600);
   });

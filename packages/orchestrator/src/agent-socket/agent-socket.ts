@@ -71,6 +71,7 @@ export class AgentSocket {
   readonly #path: string;
   readonly #events: AgentEvents;
   readonly #reportIntervalMs: number;
+  readonly #pingIntervalMs: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #commands = new Map<string, OpenCommand>();
@@ -78,7 +79,14 @@ export class AgentSocket {
   #nextCommand = 1;
   #ping: NodeJS.Timeout | null = null;
 
-  constructor(agentId: string, path: string, events: AgentEvents, reportIntervalMs: number) {
+  constructor(
+    agentId: string,
+    path: string,
+    events: AgentEvents,
+    reportIntervalMs: number,
+    pingIntervalMs = PING_INTERVAL_MS,
+  ) {
+    this.#pingIntervalMs = pingIntervalMs;
     this.#agentId = agentId;
     this.#path = path;
     this.#events = events;
@@ -98,7 +106,7 @@ export class AgentSocket {
       });
     });
     chmodSync(this.#path, 0o600);
-    this.#ping = setInterval(() => this.#pingSpeaker(), PING_INTERVAL_MS);
+    this.#ping = setInterval(() => this.#pingSpeaker(), this.#pingIntervalMs);
     this.#ping.unref();
   }
 
@@ -304,10 +312,22 @@ export class AgentSocket {
     }
   }
 
-  /** An agent that did not answer the last ping is shut out; it connects again when it is alive. */
+  /**
+   * An agent that did not answer the last ping is shut out; it connects again when it is alive. Until then its last word about
+   * its health is not true any more.
+   */
   #pingSpeaker(): void {
     if (this.#speaker === null) return;
-    if (this.#speaker.awaitsPong) return this.#refuse(this.#speaker.socket, 'it did not answer a ping');
+    if (this.#speaker.awaitsPong) {
+      const detail = 'It does not answer its orchestrator.';
+      this.#events.health(this.#agentId, this.#speaker.of, {
+        t: 'health',
+        state: 'degraded',
+        ok: false,
+        detail,
+      });
+      return this.#refuse(this.#speaker.socket, 'it did not answer a ping');
+    }
     this.#speaker.awaitsPong = true;
     this.#send(this.#speaker.socket, { t: 'ping', id: 'p' });
   }

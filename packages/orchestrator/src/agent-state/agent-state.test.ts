@@ -104,6 +104,34 @@ describe('the key-value store of an agent', () => {
   });
 });
 
+describe('a store that failed', () => {
+  it('works again from the next start of its agent on, with what was acknowledged', async () => {
+    const states = new AgentStates(new AgentPlaces(directory));
+    const file = join(directory, 'agents', 'abc', 'state', KV_FILE);
+    mkdirSync(file, { recursive: true });
+    const put = (key: string, value: unknown): Promise<unknown> =>
+      states.request('abc', { t: 'state.put', id: '1', key, value });
+    const get = (key: string): Promise<unknown> => states.request('abc', { t: 'state.get', id: '1', key });
+    rmSync(file, { recursive: true });
+    await put('a', 1);
+    await states.close();
+    expect(await get('a')).toBe(1);
+    const kept = readFileSync(file);
+    rmSync(file);
+    mkdirSync(file);
+    await expect(put('a', 2)).rejects.toMatchObject({ code: 'store-failed' });
+    rmSync(file, { recursive: true });
+    writeFileSync(file, kept);
+    await expect(put('a', 3)).rejects.toMatchObject({ code: 'store-failed' });
+    await states.starting('abc');
+    expect(await get('a')).toBe(1);
+    await put('b', 4);
+    await states.close();
+    expect([await get('a'), await get('b')]).toEqual([1, 4]);
+    await states.close();
+  });
+});
+
 describe('portable state', () => {
   const stateDir = (): string => join(directory, 'state');
 

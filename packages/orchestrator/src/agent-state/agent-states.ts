@@ -35,9 +35,12 @@ export class AgentStates {
     return stateBytes(this.#places.of(agentId).stateDir);
   }
 
-  /** A new process starts: what was packed of the last one is old. */
-  starting(agentId: string): void {
+  /** A new process starts: what was packed of the last one is old, and a store that failed is read anew. */
+  async starting(agentId: string): Promise<void> {
     rmSync(this.#places.of(agentId).packedPath, { force: true });
+    if (this.#stores.get(agentId)?.hasFailed !== true) return;
+    await this.#close(agentId);
+    this.#stores.set(agentId, new KeyValueStore(this.#places.prepare(agentId).stateDir, true));
   }
 
   /** Makes the state directory what `ref` says; `bytes` is null for the empty state. @throws StateUnfit */

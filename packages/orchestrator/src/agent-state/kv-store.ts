@@ -35,15 +35,25 @@ export class KeyValueStore {
   readonly #values = new Map<string, string>();
   #liveBytes = 0;
   #fileBytes = 0;
+  #rewriteDue: boolean;
   #file: FileHandle | null = null;
   #queue: Change[] = [];
   #writing: Promise<void> | null = null;
   #failed: StateRefusal | null = null;
 
-  /** Reads what is there. A damaged log is told at each request. */
-  constructor(stateDir: string) {
+  /**
+   * Reads what is there. A damaged log is told at each request. `afterFailure`: a failed sync leaves it unknown what is on
+   * disk, so the first change writes a whole new file.
+   */
+  constructor(stateDir: string, afterFailure = false) {
     this.#path = join(stateDir, KV_FILE);
+    this.#rewriteDue = afterFailure;
     if (existsSync(this.#path)) this.#load();
+  }
+
+  /** It refuses everything; opened anew it may work again. */
+  get hasFailed(): boolean {
+    return this.#failed !== null;
   }
 
   /** The value, or null when there is none. @throws StateRefusal */
@@ -151,7 +161,7 @@ export class KeyValueStore {
         await this.#write(batch.map(({ line }) => line).join(''));
         for (const change of batch) change.resolve();
       } catch (error) {
-        // What is on disk is unknown now; a restart of the daemon reads it anew.
+        // What is on disk is unknown now; the next start of the agent reads it anew.
         this.#failed = new StateRefusal(
           'store-failed',
           `The state could not be written: ${(error as Error).message}`,
@@ -165,8 +175,8 @@ export class KeyValueStore {
   }
 
   async #write(text: string): Promise<void> {
-    const rewrite = this.#fileBytes > REWRITE_FROM_BYTES && this.#fileBytes > 3 * this.#liveBytes;
-    if (rewrite) return this.#rewrite();
+    const mostlyDead = this.#fileBytes > REWRITE_FROM_BYTES && this.#fileBytes > 3 * this.#liveBytes;
+    if (mostlyDead || this.#rewriteDue) return this.#rewrite();
     const isNew = this.#file === null && !existsSync(this.#path);
     this.#file ??= await open(this.#path, 'a', 0o600);
     await this.#file.appendFile(text);
@@ -195,6 +205,7 @@ export class KeyValueStore {
     renameSync(temporary, this.#path);
     await syncDirectory(dirname(this.#path));
     this.#fileBytes = Buffer.byteLength(text);
+    this.#rewriteDue = false;
   }
 }
 

@@ -82,6 +82,11 @@ export class KeeperClient {
     return this.#withHostPids(agents);
   }
 
+  /** Resolves when the keeper is at work. @throws KeeperError `timeout` after `timeoutMs` */
+  async ping(timeoutMs: number): Promise<void> {
+    await this.#connection.call({ op: 'list' }, timeoutMs);
+  }
+
   /** Drops the exit history of an agent whose epoch is released. @throws KeeperError */
   forget(agent: string): Promise<Result<'forget'>> {
     return this.#connection.call({ op: 'forget', agent }, ANSWER_MARGIN_MS);
@@ -106,6 +111,11 @@ export class KeeperClient {
   /** Calls back once when the keeper is gone without this client having closed. Returns what takes the listener away. */
   onKeeperLost(listener: () => void): () => void {
     return this.#connection.onLost(listener);
+  }
+
+  /** Treats a keeper that does not answer as lost, and tells so. */
+  abandon(): void {
+    this.#connection.abandon();
   }
 
   /** Lets go of the keeper, which goes on with its agents. */

@@ -112,6 +112,11 @@ export class KeeperConnection {
     return () => this.#lostListeners.delete(listener);
   }
 
+  /** Ends the connection as if the keeper had: everything open fails, and whoever listens is told that it is lost. */
+  abandon(): void {
+    this.#socket.destroy();
+  }
+
   /** Ends the connection; the keeper and its agents go on. */
   close(): void {
     if (this.#ended === 'no') this.#ended = 'closed';

@@ -125,11 +125,45 @@ export function removeGroupTree(directory: string): void {
   }
 }
 
+function notedGroups(listFile: string): string[] {
+  return (readText(listFile) ?? '')
+    .split('\n')
+    .filter((directory) => /^muster-[0-9a-f]+$/.test(path.basename(directory)));
+}
+
 /** Removes the groups that an earlier keeper of this data directory noted in `listFile`. */
 export function sweepGroups(listFile: string): void {
-  for (const directory of (readText(listFile) ?? '').split('\n')) {
-    if (/^muster-[0-9a-f]+$/.test(path.basename(directory))) removeGroupTree(directory);
+  for (const directory of notedGroups(listFile)) removeGroupTree(directory);
+}
+
+/**
+ * Pids in the groups of that keeper noted in `listFile`, as this process sees them: also those that shed every other mark.
+ * The list of a copied data directory names the groups of the original too; those are not touched.
+ */
+export function notedMembers(listFile: string, keeperId: string): number[] {
+  const own = `muster-${keeperId}`;
+  return notedGroups(listFile)
+    .filter((directory) => path.basename(directory) === own)
+    .flatMap(membersBelow);
+}
+
+function membersBelow(directory: string): number[] {
+  const pids = pidsIn(directory);
+  let entries: fs.Dirent[] = [];
+  try {
+    entries = fs.readdirSync(directory, { withFileTypes: true });
+  } catch {
+    // Removed meanwhile: nothing is in it.
   }
+  for (const entry of entries)
+    if (entry.isDirectory()) pids.push(...membersBelow(path.join(directory, entry.name)));
+  return pids;
+}
+
+/** A process of another PID namespace is shown as 0. */
+function pidsIn(directory: string): number[] {
+  const lines = (readText(path.join(directory, 'cgroup.procs')) ?? '').split('\n');
+  return lines.filter((line) => line !== '' && line !== '0').map(Number);
 }
 
 export class ControlGroups {
@@ -192,13 +226,7 @@ export class ControlGroups {
 
   /** Pids in the group. */
   members(group: AgentGroup): number[] {
-    const pids = new Set<number>();
-    for (const directory of group.directories) {
-      for (const line of (readText(path.join(directory, 'cgroup.procs')) ?? '').split('\n')) {
-        if (line !== '' && line !== '0') pids.add(Number(line));
-      }
-    }
-    return [...pids];
+    return [...new Set(group.directories.flatMap(pidsIn))];
   }
 
   /** Kills all of the group at once where the kernel can (v2); otherwise the caller kills the members. */

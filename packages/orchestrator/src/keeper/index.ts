@@ -9,4 +9,5 @@ export {
   type KeeperOptions,
   type StartedKeeper,
   startKeeper,
+  UNREACHABLE_AFTER_MS,
 } from './launch.ts';

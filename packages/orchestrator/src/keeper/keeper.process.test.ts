@@ -197,6 +197,23 @@ describe.each(strengths)('a keeper of strength %s', (strength, isolation) => {
     expect(await next.spawn(bench.agent('a', 2, 'sleep 1'))).toMatchObject({ epoch: 2, sub: 2 });
   });
 
+  it('leaves nothing of a killed keeper to a new one, not even a child that shed session and environment', async (test) => {
+    const keeper = await bench.open();
+    if (strength === 'K1' && keeper.limits.memory === 'none' && keeper.limits.cpu === 'none') test.skip();
+    const [main, escaped] = [uniqueSeconds(), uniqueSeconds()];
+    const script = `until [ -e go ]; do sleep 0.01; done; (env -i setsid sleep ${escaped} &) ; exec sleep ${main}`;
+    await keeper.spawn(bench.agent('a', 2, script));
+    fs.writeFileSync(bench.file('go'), '');
+    await until('both to run', () =>
+      [main, escaped].every((text) => pidsByCommandLine(`sleep\0${text}`).length === 1),
+    );
+    process.kill(keeper.keeperPid ?? 0, 'SIGKILL');
+    await until('the agent to die', () => pidsByCommandLine(main).length === 0);
+    const next = await bench.open();
+    expect(next.started).toBe(true);
+    expect(pidsByCommandLine(`sleep\0${escaped}`)).toEqual([]);
+  });
+
   // Without a namespace nobody holds one.
   it.for(strength === 'K2' ? [strength] : [])(
     'dies with its agents when the holder of the namespace is killed',

@@ -15,7 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { KEEPER_PROTOCOL_VERSION, type KeeperResult } from '@muster/contract';
 import { KeeperConnection, KeeperError } from './connection.ts';
-import { sweepGroups } from './control-groups.ts';
+import { notedMembers, sweepGroups } from './control-groups.ts';
 import { ownPidNamespace } from './host-pids.ts';
 import { type KeeperPaths, keeperPaths } from './paths.ts';
 import {
@@ -60,6 +60,7 @@ interface PidFile {
   readonly processes: readonly ProcessIdentity[];
 }
 
+export const UNREACHABLE_AFTER_MS = 15_000;
 const PROBE_TIMEOUT_MS = 5000;
 const DEATH_TIMEOUT_MS = 15_000;
 const RETRY_INTERVAL_MS = 10;
@@ -73,7 +74,7 @@ const NAMESPACE_FLAGS = ['--pid', '--fork', '--kill-child', '--mount-proc'];
  */
 export async function startKeeper(options: KeeperOptions): Promise<StartedKeeper> {
   const paths = pathsOf(options);
-  const unreachableAfterMs = options.unreachableAfterMs ?? 15_000;
+  const unreachableAfterMs = options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS;
   const startTimeoutMs = options.startTimeoutMs ?? 20_000;
   const startedAt = performance.now();
   for (;;) {
@@ -170,6 +171,7 @@ async function endPreviousKeeper(paths: KeeperPaths): Promise<void> {
       (stat) => carriesMarks(stat.pid, ofKeeper) || carriesMarks(stat.pid, ofAgents),
       DEATH_TIMEOUT_MS,
       dying,
+      () => notedMembers(paths.controlGroupsFile, paths.keeperId),
     );
   } catch (error) {
     throw new KeeperError('start-failed', `No new keeper was started: ${(error as Error).message}.`);

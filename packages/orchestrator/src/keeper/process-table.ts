@@ -106,19 +106,22 @@ export function findProcesses(picks: (stat: ProcessStat) => boolean): ProcessSta
  * is dead.
  *
  * @param alsoDying processes that must be dead too before this returns.
+ * @param members asked at each pass: pids to kill whatever the predicate says.
  * @throws Error naming the survivors when that takes longer than `timeoutMs`.
  */
 export async function killUntilNone(
   picks: (stat: ProcessStat) => boolean,
   timeoutMs: number,
   alsoDying: readonly ProcessIdentity[] = [],
+  members: () => readonly number[] = () => [],
 ): Promise<number> {
   const seen = new Map<string, ProcessIdentity>();
   for (const identity of alsoDying) seen.set(`${identity.pid} ${identity.startTicks}`, identity);
   const startedAt = performance.now();
   let killed = 0;
   for (;;) {
-    const found = findProcesses(picks);
+    const named = new Set(members());
+    const found = findProcesses((stat) => named.has(stat.pid) || picks(stat));
     for (const stat of found) {
       const key = `${stat.pid} ${stat.startTicks}`;
       if (!seen.has(key)) killed += 1;

@@ -101,6 +101,41 @@ describe('the keeper record', () => {
     expect(fs.readFileSync(file).equals(damaged)).toBe(true);
   });
 
+  it('is written whole into a new file when the old one cannot be trusted any more', () => {
+    const log = new RecordLog(file);
+    log.put(first);
+    const open = fs.readdirSync('/proc/self/fd').find((fd) => {
+      try {
+        return fs.readlinkSync(`/proc/self/fd/${fd}`) === fs.realpathSync(file);
+      } catch {
+        return false;
+      }
+    });
+    fs.closeSync(Number(open));
+    // Its number goes to a file that takes no writing.
+    const unwritable = fs.openSync('/dev/null', 'r');
+    expect(unwritable).toBe(Number(open));
+    expect(() => log.put(second)).toThrow(RecordWriteError);
+    expect(log.get('b')).toBeUndefined();
+    log.put(third);
+    log.put(second);
+    log.close();
+    expect(new RecordLog(file).all()).toEqual([third, second]);
+  });
+
+  it('goes on with the old file while there is no room for a compacted one', () => {
+    const log = new RecordLog(file);
+    fs.mkdirSync(`${file}.new`);
+    const note = 'x'.repeat(500_000);
+    for (let sub = 1; sub <= 12; sub += 1) log.put({ ...first, sub, note });
+    expect(fs.statSync(file).size).toBeGreaterThan(12 * 500_000);
+    fs.rmdirSync(`${file}.new`);
+    for (let sub = 13; sub <= 26; sub += 1) log.put({ ...first, sub, note });
+    expect(fs.statSync(file).size).toBeLessThan(12 * 500_000);
+    log.close();
+    expect(new RecordLog(file).get('a')).toMatchObject({ sub: 26 });
+  });
+
   it('refuses changes after it was closed', () => {
     const log = new RecordLog(file);
     log.close();

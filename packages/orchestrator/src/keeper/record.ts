@@ -8,7 +8,7 @@
  *
  * Reading back: a last line that is cut short was never acted upon and is dropped. Everything else that does not verify
  * is damage: the keeper refuses to start, because guessing could run an agent twice. A failed fsync leaves the kernel's
- * view of the file unknown, so the log then refuses all further changes until the keeper is started anew.
+ * view of the file unknown: the log then refuses every change until it could be written whole into a new file.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -147,16 +147,27 @@ export function replaceFileDurably(file: string, bytes: Buffer): void {
   try {
     writeAll(fd, bytes);
     fs.fsyncSync(fd);
-  } finally {
     fs.closeSync(fd);
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
   }
-  fs.renameSync(temporary, file);
   syncDirectory(path.dirname(file));
 }
 
 function writeAll(fd: number, bytes: Buffer): void {
   let written = 0;
   while (written < bytes.length) written += fs.writeSync(fd, bytes, written);
+}
+
+/** For a file that nothing is asked of any more. */
+function closeQuietly(fd: number): void {
+  try {
+    if (fd >= 0) fs.closeSync(fd);
+  } catch {
+    // Its loss changes nothing.
+  }
 }
 
 export class RecordLog {
@@ -167,6 +178,7 @@ export class RecordLog {
   #compactedSize = 0;
   #nextNumber = 0;
   #broken: string | null = null;
+  #closed = false;
 
   /**
    * Reads the log, or makes an empty one, and compacts it.
@@ -199,7 +211,7 @@ export class RecordLog {
    * @throws RecordWriteError when it is not durable; the record in memory is then unchanged.
    */
   put(record: AgentRecord): void {
-    if (this.#broken !== null) throw new RecordWriteError(this.#broken);
+    if (this.#broken !== null) this.#begin();
     const line = encodeLine({ n: this.#nextNumber, ...record });
     this.#write(line);
     try {
@@ -216,6 +228,7 @@ export class RecordLog {
   close(): void {
     if (this.#fd >= 0) fs.closeSync(this.#fd);
     this.#fd = -1;
+    this.#closed = true;
     this.#broken = `${this.#file} is closed`;
   }
 
@@ -234,15 +247,38 @@ export class RecordLog {
   }
 
   #fail(what: string, error: unknown): never {
-    this.#broken = `${this.#file} ${what}: ${(error as Error).message}. Restart the orchestrator's keeper.`;
+    this.#broken = `${this.#file} ${what}: ${(error as Error).message}`;
     throw new RecordWriteError(this.#broken);
   }
 
+  /** What memory holds was durable, and nothing else was acted upon: a new file of it needs no trust in the old one. */
+  #begin(): void {
+    if (this.#closed) throw new RecordWriteError(`${this.#file} is closed`);
+    try {
+      this.#compact();
+    } catch (error) {
+      throw new RecordWriteError(`${this.#broken}; nor could it be rewritten: ${(error as Error).message}`);
+    }
+    this.#broken = null;
+  }
+
+  /** Without room for a second copy the old file goes on; it is tried again when that has doubled. */
   #compactWhileRunning(): void {
     try {
       this.#compact();
     } catch (error) {
-      this.#broken = `${this.#file} could not be rewritten: ${(error as Error).message}`;
+      this.#compactedSize = Math.max(this.#compactedSize, this.#size / 2);
+      if (!this.#isInPlace())
+        this.#broken = `${this.#file} could not be rewritten: ${(error as Error).message}`;
+    }
+  }
+
+  /** Whether the open file is still the one under its name. */
+  #isInPlace(): boolean {
+    try {
+      return fs.fstatSync(this.#fd).ino === fs.statSync(this.#file).ino;
+    } catch {
+      return false;
     }
   }
 
@@ -251,8 +287,9 @@ export class RecordLog {
     for (const record of this.#records.values()) lines.push(encodeLine({ n: lines.length, ...record }));
     const bytes = Buffer.concat(lines);
     replaceFileDurably(this.#file, bytes);
-    if (this.#fd >= 0) fs.closeSync(this.#fd);
+    const old = this.#fd;
     this.#fd = fs.openSync(this.#file, 'a');
+    closeQuietly(old);
     this.#size = bytes.length;
     this.#compactedSize = bytes.length;
     this.#nextNumber = lines.length;

@@ -13,7 +13,7 @@ const Payload = Type.Record(Type.String(), Type.Unknown());
 export function hubReportFor({ engine, hub }: Services, actor: Actor): Hub {
   const orchestrators = orchestratorsFor(engine.machine, actor);
   const active = orchestrators.filter((each) => isActive(engine.machine, each)).length;
-  return hub.report(orchestrators, active, engine.clock.now().wall);
+  return hub.report(actor.customerId, orchestrators, active, engine.clock.now().wall);
 }
 
 export function registerCommunication(app: App, services: Services): void {
@@ -61,7 +61,7 @@ function partyOf({ engine, hub }: Services, actor: Actor, id: string): Orchestra
   try {
     return findOrchestrator(engine.machine, actor, id);
   } catch (error) {
-    if (error instanceof MusterError) hub.refused();
+    if (error instanceof MusterError) hub.refused(actor.customerId ?? '');
     throw error;
   }
 }

@@ -78,8 +78,8 @@ function registerHeartbeat(app: App, { engine }: Services): void {
       const { actor, user, expired } = callerIn(request);
       const orchestrator = engine.machine.facts.orchestrators.get(request.params.id);
       if (expired) {
-        if (orchestrator?.subject === user.id && orchestrator.deregisteredAt === null)
-          throw new MusterError('sign-in-again');
+        // Also when it was removed meanwhile: such programs sign in anew on 403 only, and then register again.
+        if (orchestrator?.subject === user.id) throw new MusterError('sign-in-again');
         throw new MusterError(
           'token-expired',
           'The token has expired. POST /api/v1/auth/login with email and password for a new one.',

@@ -21,7 +21,7 @@ export function registerDocumentation(app: App, { version }: Services): void {
     script: asset('docs-page.js'),
     style: asset('docs.css'),
   };
-  const route = { config: { access: 'public' }, schema: { hide: true } } as const;
+  const route = { config: { access: 'public' }, exposeHeadRoute: true, schema: { hide: true } } as const;
   app.get('/', route, (_request, reply) => page(reply, 'text/html; charset=utf-8', assets.landing));
   app.get('/docs', route, (_request, reply) => page(reply, 'text/html; charset=utf-8', assets.docs));
   app.get('/docs/docs-page.js', route, (_request, reply) =>

@@ -6,11 +6,17 @@
  */
 import { EventsQuery } from '@muster/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import type { FleetEvent, Listener } from '../../events/event-ring.ts';
 import type { Services } from '../../services.ts';
 import { isoTime } from '../../views/containers.ts';
 import { type App, callerIn } from '../app.ts';
 
+const EventStream = {
+  description:
+    'Per event `id`, `event` (its type) and `data`: JSON with `type`, `customer_id`, `timestamp` and what belongs to the type',
+  content: { 'text/event-stream': { schema: Type.String() } },
+};
 const KEEPALIVE_MS = 15_000;
 /** Bytes a reader may leave unread. */
 const READER_LIMIT_BYTES = 1_048_576;
@@ -22,6 +28,8 @@ export function registerEvents(app: App, services: Services): void {
     description:
       'Send Last-Event-ID to go on where a stream ended; the event "reset" says that this is not possible: read the state anew.',
     querystring: EventsQuery,
+    headers: Type.Object({ 'last-event-id': Type.Optional(Type.String()) }),
+    response: { 200: EventStream },
   };
   app.get('/api/v1/cluster/events/stream', { config: { access: 'viewer' }, schema }, (request, reply) => {
     const types = (request.query as EventsQuery).types
@@ -29,7 +37,6 @@ export function registerEvents(app: App, services: Services): void {
       .map((type) => type.trim())
       .filter((type) => type !== '');
     stream(services, request, reply, types === undefined || types.length === 0 ? null : types);
-    return reply;
   });
 }
 

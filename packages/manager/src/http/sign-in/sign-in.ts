@@ -32,10 +32,10 @@ export function registerSignIn(app: App, services: Services): void {
   void app.register(async (forms) => {
     forms.addContentTypeParser(
       'application/x-www-form-urlencoded',
-      { parseAs: 'string' },
-      (_request, text, done) => {
+      { parseAs: 'buffer' },
+      (_request, bytes, done) => {
         const fields: Record<string, string> = {};
-        for (const [key, value] of new URLSearchParams(text as string)) {
+        for (const [key, value] of new URLSearchParams(bytes.toString())) {
           if (key !== '__proto__' && !Object.hasOwn(fields, key)) fields[key] = value;
         }
         done(null, fields);
