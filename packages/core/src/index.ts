@@ -1,3 +1,3 @@
 export * from './machine.ts';
-export { canonicalText } from './shared/canonical.ts';
+export { canonicalJson, canonicalJsonDepthLimit, NotCanonical } from './shared/canonical.ts';
 export { DueTimes } from './shared/due-times.ts';

@@ -61,3 +61,23 @@ it('leaves a keeper alone that was only halted for a moment', async () => {
   expect(supervision.client).toBe(keeper);
   expect(pidsByCommandLine(seconds)).toEqual([pid]);
 });
+
+it('leaves a keeper with agents when the daemon goes, and ends one that has none', async () => {
+  await supervision.start();
+  const seconds = uniqueSeconds();
+  await supervision.client?.spawn(bench.agent('a', 1, `exec sleep ${seconds}`));
+  await until('the agent to run', () => pidsByCommandLine(seconds).length === 1);
+  await supervision.close(true, 100);
+  expect(pidsByCommandLine(seconds)).toHaveLength(1);
+  expect(pidsByCommandLine(`--directory=${bench.dataDir}`)).not.toEqual([]);
+  const next = new KeeperSupervision(
+    { dataDir: bench.dataDir },
+    createLog({ name: 'test', level: 'silent' }),
+    { up: () => undefined, down: () => undefined, exited: () => undefined },
+  );
+  await next.start();
+  await next.client?.stop({ agent: 'a', graceMs: 100 });
+  await until('the agent to end', () => pidsByCommandLine(seconds).length === 0);
+  await next.close(true, 100);
+  await until('the keeper to end', () => pidsByCommandLine(`--directory=${bench.dataDir}`).length === 0);
+});

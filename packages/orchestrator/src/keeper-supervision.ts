@@ -55,14 +55,21 @@ export class KeeperSupervision {
     return this.#opening;
   }
 
-  /** Lets the keeper and its agents go on, or ends both. */
+  /** Lets the keeper and its agents go on, or ends both. A keeper without agents has nothing to keep and ends as well. */
   async close(keepAgents: boolean, graceMs: number): Promise<void> {
     this.#closed = true;
     await this.#opening;
     const client = this.#client;
     this.#client = null;
     if (client === null) return;
-    if (keepAgents) return client.close();
+    if (keepAgents) {
+      // A keeper that does not answer may have agents: it is left alone.
+      const idle = await client.list().then(
+        (agents) => agents.every(({ running }) => running === null),
+        () => false,
+      );
+      if (!idle) return client.close();
+    }
     try {
       await client.shutdown(graceMs);
     } catch (error) {

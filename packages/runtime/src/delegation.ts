@@ -6,7 +6,7 @@
  * pin the root and need nothing else; signing keys are replaced by a delegation with a higher serial.
  * Every refusal has a reason from a closed list. Nothing here throws for what came over the wire.
  */
-import { canonicalJson, NotCanonical } from './canonical-json.ts';
+import { canonicalJson, NotCanonical } from '@muster/core';
 import { decodeExactly, type SigningKey, sign, verify } from './keys.ts';
 
 export interface SignedDocument<Document = unknown> {

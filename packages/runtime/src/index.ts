@@ -1,6 +1,7 @@
 /** The public door of the runtime: the driver and the ports it hands to machines, and what every process needs around them. */
+
+export { canonicalJson, NotCanonical } from '@muster/core';
 export { atomicWriteFile } from './atomic-file.ts';
-export { canonicalJson, NotCanonical } from './canonical-json.ts';
 export { type Clock, systemClock, type TimeSources } from './clock.ts';
 export {
   type DataDirectory,

@@ -3,9 +3,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { JournalRecord } from '@muster/core';
+import { canonicalJson } from '@muster/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonicalJson } from './canonical-json.ts';
 import { genesisHash, type Journal, JournalFailed } from './journal.ts';
 
 /** A place that holds one journal and can be opened again after a close. */

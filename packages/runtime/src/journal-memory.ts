@@ -8,7 +8,7 @@
  */
 import { setImmediate } from 'node:timers';
 import type { JournalRecord } from '@muster/core';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '@muster/core';
 import {
   chainHash,
   type EncodedRecord,

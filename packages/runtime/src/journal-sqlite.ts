@@ -9,7 +9,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { JournalRecord } from '@muster/core';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '@muster/core';
 import {
   type EncodedRecord,
   encodeRecord,

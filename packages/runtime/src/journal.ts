@@ -12,7 +12,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { JournalRecord } from '@muster/core';
-import { canonicalJson } from './canonical-json.ts';
+import { canonicalJson } from '@muster/core';
 
 /** The last durable record: its number (0 when there is none) and its chain hash in hex. */
 export interface JournalHead {

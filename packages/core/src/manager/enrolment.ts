@@ -7,7 +7,7 @@
  * Using a token up and enrolling is one journal record, so one token can never enrol two machines.
  */
 import { DEFAULT_CUSTOMER } from '@muster/contract';
-import { canonicalText } from '../shared/canonical.ts';
+import { canonicalJson } from '../shared/canonical.ts';
 import { type Desk, done, type Refusal, refuse } from './desk.ts';
 import type { Actor, CommandOf, CommandResult } from './inputs.ts';
 import type { JoinToken, Orchestrator } from './model.ts';
@@ -262,6 +262,6 @@ export function updateFields(desk: Desk, orchestrator: Orchestrator, fields: Orc
     resources: orchestrator.resources,
     metadata: orchestrator.metadata,
   };
-  if (canonicalText(present) !== canonicalText(fields))
+  if (canonicalJson(present) !== canonicalJson(fields))
     desk.commit('orchestratorChanged', { id: orchestrator.id, fields });
 }

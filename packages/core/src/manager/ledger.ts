@@ -5,7 +5,7 @@
  */
 import type { TargetChange } from '@muster/contract';
 import type { Digest } from '../machine.ts';
-import { canonicalText } from '../shared/canonical.ts';
+import { canonicalJson } from '../shared/canonical.ts';
 import {
   type Agent,
   type Facts,
@@ -44,7 +44,7 @@ function changeTarget(orchestrator: Orchestrator, change: TargetChange, digest: 
 
 /** The chain both sides keep: digest(previous head + canonical change). */
 export function nextTargetDigest(previous: string, change: TargetChange, digest: Digest): string {
-  return digest(`${previous}\n${canonicalText(change)}`).slice(0, 64);
+  return digest(`${previous}\n${canonicalJson(change)}`).slice(0, 64);
 }
 
 function addOrder(facts: Facts, order: OrderRecord): void {

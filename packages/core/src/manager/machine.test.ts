@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { canonicalText } from '../shared/canonical.ts';
+import { canonicalJson } from '../shared/canonical.ts';
 import {
   admin,
   agentReport,
@@ -324,9 +324,9 @@ describe('the journal', () => {
       stateError: null,
     });
     bench.command({ kind: 'removeAgent', agentId: agents[1] ?? '', wait: false }, admin);
-    const want = canonicalText(bench.machine.snapshot());
+    const want = canonicalJson(bench.machine.snapshot());
     const rebuilt = (options: object) =>
-      canonicalText(
+      canonicalJson(
         new ManagerMachine({
           random: countingRandom(),
           digest: toyDigest,

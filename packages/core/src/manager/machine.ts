@@ -7,7 +7,7 @@
  */
 import { type AgentTypeRecipe, DEFAULT_CUSTOMER } from '@muster/contract';
 import { type Digest, type JournalRecord, type Machine, type Now, never, type Random } from '../machine.ts';
-import { canonicalText } from '../shared/canonical.ts';
+import { canonicalJson } from '../shared/canonical.ts';
 import { changeCustomer, changeUser, createCustomer, createUser, removeUser } from './accounts.ts';
 import {
   migrateAgent,
@@ -195,7 +195,7 @@ export class ManagerMachine implements Machine<ManagerInput, ManagerEffect, Mana
       desk.commit('customerCreated', { id: DEFAULT_CUSTOMER, name: 'Default', by: 'system' });
     for (const recipe of agentTypes) {
       const known = this.#facts.agentTypes.get(recipe.type);
-      if (known === undefined || canonicalText(known) !== canonicalText(recipe))
+      if (known === undefined || canonicalJson(known) !== canonicalJson(recipe))
         desk.commit('agentTypeRegistered', { recipe });
     }
     for (const orchestrator of this.#facts.orchestrators.values()) {

@@ -1,6 +1,6 @@
 import type { KeeperAgent, TargetChange } from '@muster/contract';
 import { describe, expect, it } from 'vitest';
-import { canonicalText } from '../shared/canonical.ts';
+import { canonicalJson } from '../shared/canonical.ts';
 import { OrchestratorBench as Bench, entry } from '../testing/orchestrator-bench.ts';
 
 describe('the target', () => {
@@ -12,7 +12,7 @@ describe('the target', () => {
 
   it('asks for a complete document when the base or the digest differs, and changes nothing', () => {
     const bench = new Bench().start();
-    const before = canonicalText(bench.machine.snapshot());
+    const before = canonicalJson(bench.machine.snapshot());
     const changes: TargetChange[] = [{ kind: 'put', entry: entry('a', 5) }];
     bench.target({
       kind: 'incremental',
@@ -34,7 +34,7 @@ describe('the target', () => {
       changes,
     });
     expect(bench.kinds()).toEqual(['targetGap']);
-    expect(canonicalText(bench.machine.snapshot())).toBe(before);
+    expect(canonicalJson(bench.machine.snapshot())).toBe(before);
   });
 
   it('never deletes by absence, and refuses an older generation', () => {

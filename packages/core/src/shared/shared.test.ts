@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { restartDelayMs } from '../orchestrator/restart-policy.ts';
-import { canonicalText } from './canonical.ts';
 import { DueTimes } from './due-times.ts';
 
 it('due times give what is due, earliest first, with later settings winning', () => {
@@ -27,32 +26,6 @@ it('due times give what is due, earliest first, with later settings winning', ()
       },
     ),
   );
-});
-
-it('canonical text does not depend on the order of members and survives parsing', () => {
-  fc.assert(
-    fc.property(
-      fc.dictionary(
-        fc.string(),
-        fc.oneof(
-          fc.integer(),
-          fc.string(),
-          fc.boolean(),
-          fc.array(fc.double({ noNaN: true, noDefaultInfinity: true })),
-        ),
-      ),
-      (value) => {
-        const reversed = Object.fromEntries(Object.entries(value).toReversed());
-        expect(canonicalText(reversed)).toBe(canonicalText(value));
-        expect(canonicalText(JSON.parse(canonicalText(value)))).toBe(canonicalText(value));
-      },
-    ),
-  );
-});
-
-it('canonical text refuses what JSON cannot hold', () => {
-  expect(() => canonicalText({ a: Number.NaN })).toThrow(TypeError);
-  expect(() => canonicalText(() => 1)).toThrow(TypeError);
 });
 
 it('restarts at once after the first failure, then waits longer and longer up to a minute and a fifth', () => {

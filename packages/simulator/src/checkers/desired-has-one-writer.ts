@@ -2,7 +2,7 @@
  * What an orchestrator holds as its target at revision r is exactly what the manager's journal says for revision r; it changes
  * by the manager's documents alone and never goes back. Each side's durable records are compared through an independent book.
  */
-import { canonicalText } from '@muster/core';
+import { canonicalJson } from '@muster/core';
 import type { Host } from '../host.ts';
 import type { Observer } from '../observer.ts';
 import type { World } from '../world.ts';
@@ -51,10 +51,10 @@ export function desiredHasOneWriter(world: World): Observer {
             [...record.body.entries, ...record.body.tombstones].map(({ agentId }) => agentId),
           );
           for (const agentId of named) state.entries.delete(agentId);
-          for (const entry of record.body.entries) state.entries.set(entry.agentId, canonicalText(entry));
+          for (const entry of record.body.entries) state.entries.set(entry.agentId, canonicalJson(entry));
         } else {
           for (const change of record.body.changes) {
-            if (change.kind === 'put') state.entries.set(change.entry.agentId, canonicalText(change.entry));
+            if (change.kind === 'put') state.entries.set(change.entry.agentId, canonicalJson(change.entry));
             else state.entries.delete(change.tombstone.agentId);
           }
         }
@@ -69,7 +69,7 @@ export function desiredHasOneWriter(world: World): Observer {
         const facts = host.daemon?.machine.facts;
         if (facts === undefined || host.disk.hasUndurable) continue;
         const state = heldBy(host);
-        const present = new Map([...facts.entries].map(([id, entry]) => [id, canonicalText(entry)]));
+        const present = new Map([...facts.entries].map(([id, entry]) => [id, canonicalJson(entry)]));
         const same = facts.revision === state.revision && present.size === state.entries.size;
         const equal = same && [...present].every(([id, text]) => state.entries.get(id) === text);
         if (!equal)

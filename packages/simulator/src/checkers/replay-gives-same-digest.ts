@@ -3,7 +3,7 @@
  * equal the facts of the living machine, for both machines. (That a whole seed run twice gives one digest is the runner's
  * part of this property.)
  */
-import { canonicalText, type JournalRecord } from '@muster/core';
+import { canonicalJson, type JournalRecord } from '@muster/core';
 import { validateConfig } from '../agent-types.ts';
 import type { Fleet } from '../fleet.ts';
 import type { JournalDisk } from '../journal-disk.ts';
@@ -21,8 +21,8 @@ export function replayGivesSameDigest(world: World): Observer {
   const property = 'replay-gives-same-digest';
   const random = randomPort(world.stream.fork(property));
   const judge = (who: string, living: unknown, rebuilt: unknown, from: string): void => {
-    const a = canonicalText(living);
-    const b = canonicalText(rebuilt);
+    const a = canonicalJson(living);
+    const b = canonicalJson(rebuilt);
     if (a === b) return;
     let at = 0;
     while (a[at] === b[at]) at += 1;

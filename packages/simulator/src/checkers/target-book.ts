@@ -2,7 +2,7 @@
  * The checkers' own book of what the manager's journal says each orchestrator should run, revision by revision. Written from
  * the records alone and apart from the ledger under test, so that the two can be held against each other.
  */
-import { canonicalText } from '@muster/core';
+import { canonicalJson } from '@muster/core';
 import type { ManagerRecord } from '../machines.ts';
 
 interface Entry {
@@ -79,7 +79,7 @@ export class TargetBook {
   entriesAt(orchestratorId: string, revision: number): Map<string, string> {
     const entries = new Map<string, string>();
     for (const { put, grave } of this.#changesOf(orchestratorId).slice(0, revision)) {
-      if (put !== null) entries.set(put.agentId, canonicalText(put));
+      if (put !== null) entries.set(put.agentId, canonicalJson(put));
       if (grave !== null) entries.delete(grave.agentId);
     }
     return entries;

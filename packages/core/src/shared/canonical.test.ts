@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonicalJson, canonicalJsonDepthLimit, NotCanonical } from './canonical-json.ts';
+import { canonicalJson, canonicalJsonDepthLimit, NotCanonical } from './canonical.ts';
 
 describe('canonical JSON', () => {
   test('sorts keys by code unit at every depth and writes no white space', () => {
