@@ -44,6 +44,9 @@ export interface LocalAgent {
   crashesEpoch: number;
   notBefore: Instant;
   lastExit: AgentExit | null;
+  /** Why the last operation failed, and when it may be tried again; empty when it did not. */
+  problem: string;
+  retryAt: Instant;
   /** The present epoch cannot be started here before `until` (for good: never); cleared by a newer epoch or restart order. */
   blocked: {
     epoch: number;
@@ -79,6 +82,8 @@ export function freshAgent(id: string, wall: number): LocalAgent {
     crashesEpoch: 0,
     notBefore: 0,
     lastExit: null,
+    problem: '',
+    retryAt: 0,
     blocked: null,
     challenge: null,
     remains: null,
@@ -115,6 +120,7 @@ const rest: Step = { do: 'wait', until: never };
 /** The next single step, given the wish, the agent and the time. Pure. */
 export function nextStep(agent: LocalAgent, wish: Wish, now: Instant): Step {
   if (agent.operation !== null) return rest;
+  if (now < agent.retryAt) return { do: 'wait', until: agent.retryAt };
   const { challenge } = agent;
   if (challenge !== null) {
     // "Stopped" says that nothing of the agent lives here; a manager whose memory was set back may ask about too low an epoch.
@@ -163,10 +169,11 @@ export function statusOf(agent: LocalAgent, wish: Wish): { status: AgentStatus; 
     return { status: 'stopped-by-customer', detail: `${held.by}: ${held.reason}`.slice(0, 1000) };
   }
   if (entry === null || entry.want === 'closing')
-    return { status: agent.process === null ? 'stopped' : 'stopping', detail: '' };
+    return { status: agent.process === null ? 'stopped' : 'stopping', detail: agent.problem };
   if (agent.process === null) {
     if (agent.blocked !== null && agent.blocked.epoch === entry.epoch)
       return { status: 'failed', detail: agent.blocked.message };
+    if (agent.problem !== '') return { status: 'starting', detail: agent.problem };
     if (agent.failures >= 3) return { status: 'crash-looping', detail: exitSentence(agent) };
     if (agent.operation === 'install') return { status: 'starting', detail: 'its state is being installed' };
     return { status: 'starting', detail: agent.failures > 0 ? exitSentence(agent) : '' };

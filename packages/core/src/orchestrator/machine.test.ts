@@ -122,6 +122,25 @@ describe('ending', () => {
   });
 });
 
+describe('an operation that fails', () => {
+  it('is shown with its reason and tried again after a while, not at once', () => {
+    const bench = new Bench().start();
+    const initialState = { digest: 'a'.repeat(64), bytes: 9 };
+    bench.change({ kind: 'put', entry: entry('a', 5, { initialState }) });
+    expect(bench.kinds()).toContain('installState');
+    bench.input({ kind: 'stateFailed', agentId: 'a', epoch: 5, message: 'the manager does not have it' });
+    expect(bench.kinds()).not.toContain('installState');
+    expect(bench.machine.agents.get('a')).toMatchObject({
+      status: 'starting',
+      detail: 'installing its state failed: the manager does not have it',
+    });
+    bench.pass(2_100);
+    expect(bench.kinds()).toContain('installState');
+    bench.input({ kind: 'stateReady', agentId: 'a', epoch: 5 });
+    expect(bench.kinds()).toContain('spawn');
+  });
+});
+
 describe('restarting', () => {
   it('starts a crashed agent again at once, then with growing waits, and calls it crash-looping', () => {
     const bench = new Bench().start().run('a', 5);

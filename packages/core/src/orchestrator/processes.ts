@@ -121,6 +121,7 @@ export function onAgent(desk: OrchestratorDesk, input: AgentInput): void {
     case 'released':
       // Asked twice when the keeper's answer was in doubt: the second answer must not end work on the state directory.
       if (isAskedOfKeeper(agent.operation)) agent.operation = null;
+      agent.problem = '';
       agent.releasedEpoch = Math.max(agent.releasedEpoch, input.epoch);
       agent.confirmedDead = Math.max(agent.confirmedDead, input.epoch);
       agent.knownEpoch = Math.max(agent.knownEpoch, input.epoch);
@@ -128,15 +129,15 @@ export function onAgent(desk: OrchestratorDesk, input: AgentInput): void {
       return;
     case 'releaseFailed':
       if (!isAskedOfKeeper(agent.operation)) return;
-      return retryLater(desk, agent, 'release', input.message);
+      return retryLater(desk, agent, 'stopping it for good', input.message);
     case 'stateReady':
       if (agent.operation !== 'install') return;
       agent.operation = null;
+      agent.problem = '';
       return desk.commit('stateInstalled', { agentId: agent.id, epoch: input.epoch });
     case 'stateFailed':
       if (agent.operation !== 'install') return;
-      agent.notBefore = desk.now.mono + RETRY_OPERATION_MS;
-      return retryLater(desk, agent, 'install', input.message);
+      return retryLater(desk, agent, 'installing its state', input.message);
     case 'stateCollected':
       if (agent.operation !== 'collect') return;
       agent.operation = null;
@@ -184,10 +185,10 @@ function spawned(
 
 /** An operation failed for a reason that may pass: try again in a while, and do nothing else with the agent until then. */
 function retryLater(desk: OrchestratorDesk, agent: LocalAgent, what: string, message: string): void {
-  desk.note('error', `agent.${what}-failed`, { agentId: agent.id, message });
+  desk.note('error', 'agent.operation-failed', { agentId: agent.id, what, message });
   agent.operation = null;
-  if (!desk.mutants.has('retry-forgotten')) desk.waiting.set(agent.id, desk.now.mono + RETRY_OPERATION_MS);
-  desk.dirty.delete(agent.id);
+  agent.problem = `${what} failed: ${message}`.slice(0, 1000);
+  agent.retryAt = desk.mutants.has('retry-forgotten') ? never : desk.now.mono + RETRY_OPERATION_MS;
 }
 
 function spawnFailed(

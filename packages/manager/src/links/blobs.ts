@@ -6,7 +6,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const BLOB_MAX_BYTES = 2 * 1_048_576;
@@ -28,7 +28,7 @@ export class BlobStore {
     if (bytes.length > BLOB_MAX_BYTES) return `it is larger than ${BLOB_MAX_BYTES} bytes`;
     if (createHash('sha256').update(bytes).digest('hex') !== digest)
       return 'the content does not match the digest';
-    if (await this.has(digest)) return null;
+    if (await this.touch(digest)) return null;
     const temporary = join(this.#folder, `${digest}.${randomBytes(6).toString('hex')}.tmp`);
     const file = await open(temporary, 'wx', 0o600);
     try {
@@ -47,9 +47,11 @@ export class BlobStore {
     return null;
   }
 
-  async has(digest: string): Promise<boolean> {
-    return stat(this.#path(digest)).then(
-      (status) => status.isFile(),
+  /** Make a blob that is here as young as a new one, so that the sweep spares it until it is referred to. False: not here. */
+  async touch(digest: string): Promise<boolean> {
+    const now = new Date();
+    return utimes(this.#path(digest), now, now).then(
+      () => true,
       () => false,
     );
   }

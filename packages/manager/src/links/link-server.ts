@@ -190,7 +190,7 @@ export class LinkServer implements LinkOwner {
   }
 
   async #passWithState(link: Link, frame: OrchestratorFrame, digest: string): Promise<BadFrame | null> {
-    if (await this.#options.blobs.has(digest)) return this.#pass(link, frame);
+    if (await this.#options.blobs.touch(digest)) return this.#pass(link, frame);
     return { code: 'link-protocol', detail: 'A stopped frame names a state that was not sent before it.' };
   }
 
