@@ -14,7 +14,7 @@ export const LINK_VERSION = 1;
 export const LINK_PATH = '/api/v1/link';
 export const LINK_SUBPROTOCOL = 'muster.link.v1';
 /** Largest frame either side accepts, bytes. */
-export const LINK_FRAME_MAX_BYTES = 4 * 1_048_576;
+export const LINK_FRAME_MAX_BYTES = 16 * 1_048_576;
 /** Beat period handed out by the manager unless configured otherwise, ms. */
 export const DEFAULT_BEAT_INTERVAL_MS = 5_000;
 

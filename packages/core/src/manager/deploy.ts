@@ -12,6 +12,7 @@ import {
   strategies,
   strategyAliases,
 } from '@muster/contract';
+import { canonicalJson } from '../shared/canonical.ts';
 import { type AgentLives, candidatesOf } from './agents.ts';
 import { type Desk, done, type Refusal, refuse } from './desk.ts';
 import type { Actor, CommandOf, CommandResult } from './inputs.ts';
@@ -19,6 +20,8 @@ import type { Orchestrator } from './model.ts';
 import { byRegistration, type Candidate, place, type Wish } from './placement.ts';
 
 export const MAX_REPLICAS = 1000;
+/** A machine's complete target travels in one frame: no single agent may fill it. */
+export const MAX_SPEC_CHARACTERS = 65_536;
 
 type Deploy = CommandOf<'deploy'>;
 interface Pin {
@@ -54,6 +57,14 @@ export function deploy(
   const { orchestrator_id: pinText, ...plainConfig } = command.agentConfig;
   const checked = desk.validateConfig(recipe.type, plainConfig);
   if (checked.errors.length > 0) return configRefusal(recipe, checked.errors);
+  const length = canonicalJson(checked.config).length + canonicalJson(command.constraints).length;
+  if (length > MAX_SPEC_CHARACTERS) {
+    const message = `must be at most ${MAX_SPEC_CHARACTERS} characters of JSON together with constraints`;
+    const errors = [{ path: '/agent_config', message }];
+    return refuse('validation', `agent_config is too large (${length} characters): it ${message}.`, {
+      errors,
+    });
+  }
   const resources = resourcesOf(command.resourceRequirements, recipe);
   if (!resources.ok) return resources;
   const pin = resolvePin(desk, actor, command, pinText);

@@ -56,6 +56,12 @@ describe('deploying', () => {
     });
   });
 
+  it('refuses a configuration so large that a few of them would not fit into one target', () => {
+    const { bench } = fleet(1);
+    const result = bench.deploy({ agentConfig: { text: 'x'.repeat(70_000) } });
+    expect(result).toMatchObject({ code: 'validation', errors: [{ path: '/agent_config' }] });
+  });
+
   it('accepts continue only, and says why a trading type refuses duplicate', () => {
     const { bench } = fleet(1);
     expect(bench.deploy({ onDisconnect: 'failover' })).toMatchObject({ code: 'rule-unsupported' });
