@@ -34,7 +34,11 @@ const exit: AgentExit = {
 let directory: string;
 let inputs: OrchestratorInput[];
 let processes: AgentProcesses;
-let client: { spawn: () => Promise<never>; list: () => Promise<readonly KeeperAgent[]> } | null;
+let client: {
+  spawn: () => Promise<never>;
+  list: () => Promise<readonly KeeperAgent[]>;
+  release?: () => Promise<{ releasedEpoch: number }>;
+} | null;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'processes-test-'));
@@ -92,4 +96,15 @@ it('does not take an agent for running when its end was told before an older lis
     expect(inputs.map((input) => input.kind)).toEqual(['keeperUp', 'exited', 'keeperUp']);
   });
   expect(processes.runningIds).toEqual([]);
+});
+
+it('takes the answer to a release as proof for the epoch it asked about, and for no higher one', async () => {
+  client = {
+    spawn: () => Promise.reject(new KeeperError('timeout', 'no answer')),
+    list: async () => [],
+    // Epoch 6 is noted as released, but its process may still be dying.
+    release: async () => ({ releasedEpoch: 6 }),
+  };
+  await processes.release('a', 5, 0, 0);
+  expect(inputs).toEqual([{ kind: 'released', agentId: 'a', epoch: 5 }]);
 });

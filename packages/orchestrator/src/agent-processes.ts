@@ -150,10 +150,11 @@ export class AgentProcesses {
     if (keeper === null) return;
     try {
       this.socketOf(agentId)?.stop(graceMs, 'the placement ends');
-      const { releasedEpoch } = await keeper.release({ agent: agentId, epoch, graceMs, inFlightMs });
+      await keeper.release({ agent: agentId, epoch, graceMs, inFlightMs });
       const running = this.#running.get(agentId);
       if (running !== undefined && running.epoch <= epoch) this.#running.delete(agentId);
-      this.#options.submit({ kind: 'released', agentId, epoch: Math.max(epoch, releasedEpoch) });
+      // The answer proves the epoch that was asked about. A higher released one may be no more than a guard so far.
+      this.#options.submit({ kind: 'released', agentId, epoch });
     } catch (error) {
       if (isLost(error)) return;
       this.#options.submit({

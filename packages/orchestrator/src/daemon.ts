@@ -258,7 +258,9 @@ class Daemon implements RunningOrchestrator {
     await this.#uplink.stop();
     await this.#driver.stop();
     await this.#host.close(keepAgents, STOP_GRACE_MS);
-    await this.#journal.close().catch(() => undefined);
+    await this.#journal
+      .close()
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'the journal did not close in order'));
     this.#directory.close();
     this.#log.info({ fields: { keepAgents } }, 'stopped');
   }

@@ -9,7 +9,7 @@ import { stripVTControlCharacters } from 'node:util';
 /** Control characters, line ends and direction marks as blanks; tabs as one blank. */
 export function printable(text: string): string {
   return text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+    // These are what must not reach a terminal.
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
     ' ',
   );
@@ -51,7 +51,7 @@ export function wrapped(text: string, width: number): readonly string[] {
   return lines;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: a colour sequence begins with one
+// A colour sequence begins with a control character.
 const colourSequence = /\u001b\[[0-9;]*m/y;
 
 /** Cuts to `width` columns, with `…` as the last one when something was cut. Colour sequences are kept. */
